@@ -1,0 +1,169 @@
+//! Layer: os. Everything the heap asks of the operating system, as one trait.
+//!
+//! Porting is writing another implementation of [`Os`]. The heap, its fuzzers and its failure
+//! injection are generic over it; it is resolved at compile time and has no state of its own
+//! (what is found out at start-up is kept by the heap, in its read-only page).
+//!
+//! Nothing here allocates, panics or uses `std` I/O.
+
+pub mod linux;
+
+use core::cell::Cell;
+use core::sync::atomic::AtomicU32;
+
+pub use linux::Linux;
+
+/// Why a mapping call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapError {
+    /// ENOMEM or EAGAIN: memory, address space, the mapping count or a limit ran out.
+    Exhausted,
+    /// EEXIST: something is mapped there already.
+    Occupied,
+    /// EINVAL, ENOSYS, EPERM, EACCES: this kernel, filter or mapping does not do that.
+    Unsupported,
+}
+
+/// The calling thread, as the heap knows it.
+#[derive(Clone, Copy)]
+pub struct Thread<'t> {
+    /// Nonzero and different for every two threads alive at the same time.
+    pub identity: usize,
+    /// A word in thread-local storage, zero in a new thread. It holds an index and a state,
+    /// never a pointer, and is not trusted.
+    pub word: &'t Cell<u32>,
+}
+
+/// What the kernel offered when it was asked at start-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// MADV_GUARD_INSTALL works (Linux 6.13).
+    pub guards: bool,
+    /// `mseal` works (Linux 6.10).
+    pub seal: bool,
+    /// MADV_WIPEONFORK works (Linux 4.14).
+    pub wipe_on_fork: bool,
+    /// The CPU has AES instructions that `canary` can use.
+    pub aes: bool,
+    /// The CPU and the kernel offer AVX2.
+    pub avx2: bool,
+}
+
+/// The operating system. Addresses and lengths are in bytes and multiples of
+/// [`page_size`](Os::page_size) unless said otherwise; every call is safe to make at any time
+/// from any thread and from signal handlers, except where noted.
+///
+/// # Safety
+/// An implementation must do what each method says: [`reserve`](Os::reserve) and
+/// [`map`](Os::map) never touch memory that was mapped before, [`entropy`](Os::entropy) fills the
+/// whole buffer or fails, and [`thread`](Os::thread) gives two live threads different identities.
+#[expect(unsafe_code, reason = "an unsafe trait: the heap's soundness rests on its mappings")]
+pub unsafe trait Os: Send + Sync + 'static {
+    /// The page size in force, a power of two.
+    fn page_size() -> usize;
+
+    /// Tries every optional kernel feature once, on scratch mappings that it removes again.
+    fn probe() -> Features;
+
+    /// Number of usable address bits (47 on x86-64, 39 to 48 on aarch64): found by trying.
+    fn address_bits() -> u32;
+
+    /// Reserves `[at, at + len)`: inaccessible, not charged, never on top of another mapping.
+    fn reserve(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// Maps `[at, at + len)` readable and writable, zero-filled, never on top of another mapping.
+    fn map(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// Removes the mappings in `[at, at + len)`.
+    fn unmap(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// Makes mapped memory readable and writable (`mprotect`).
+    fn open(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// Makes mapped memory inaccessible (`mprotect`); its contents stay.
+    fn close(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// Makes mapped memory readable only (`mprotect`).
+    fn read_only(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// Forbids any further change of the mapping (`mseal`).
+    fn seal(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// Drops the contents of private anonymous memory: it reads as zeros when next touched.
+    /// Works on locked memory too (MADV_DONTNEED_LOCKED, Linux 5.18).
+    fn discard(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// Installs guards over the range, dropping its contents (MADV_GUARD_INSTALL).
+    /// `Unsupported` on locked memory and on older kernels.
+    fn guard(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// Removes guards from the range (MADV_GUARD_REMOVE); other pages in it are left alone.
+    fn unguard(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// Has the kernel make these pages present in one call (MADV_POPULATE_WRITE, Linux 5.14).
+    /// A hint: failure is of no consequence.
+    fn populate(at: usize, len: usize);
+
+    /// Moves the pages of `[from, from + len)` to `[to, to + len)`, which must be reserved by the
+    /// caller and is replaced; `from` stays mapped and reads as zeros (MREMAP_DONTUNMAP, Linux
+    /// 5.7). `Unsupported` otherwise, with nothing changed.
+    fn move_pages(from: usize, to: usize, len: usize) -> Result<(), MapError>;
+
+    /// The range reads as zeros in a forked child (MADV_WIPEONFORK).
+    fn wipe_on_fork(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// The range is left out of core dumps (MADV_DONTDUMP).
+    fn no_dump(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// RLIMIT_AS in force now, in bytes; `None` if unlimited.
+    fn address_space_limit() -> Option<usize>;
+
+    /// The most mappings a process may have (`vm.max_map_count`); 65,530 if it cannot be read.
+    fn mapping_limit() -> usize;
+
+    /// Page-table memory of this process in bytes (`VmPTE`), if the kernel tells.
+    fn page_table_bytes() -> Option<usize>;
+
+    /// Fills `out` with random bytes from the kernel, by the raw system call; falls back to
+    /// `/dev/urandom` where the call does not exist. False if neither gave them.
+    fn entropy(out: &mut [u8]) -> bool;
+
+    /// Sleeps while `word` holds `value`, or returns at any time for no reason (futex).
+    fn wait(word: &AtomicU32, value: u32);
+
+    /// Wakes one sleeper in [`wait`](Os::wait) (futex).
+    fn wake(word: &AtomicU32);
+
+    /// Gives up the processor once.
+    fn pause();
+
+    /// The calling thread.
+    fn thread<'t>() -> Thread<'t>;
+
+    /// Has `hook` run when the calling thread ends, as late as can be had: after destructors
+    /// registered with `__cxa_thread_atexit`, in the last round of pthread keys. May allocate
+    /// through the heap itself. False if it could not be arranged. The hook is the same function
+    /// on every call in a process.
+    fn at_thread_exit(hook: extern "C" fn()) -> bool;
+
+    /// Has these run around `fork` (`pthread_atfork`). Called once. May allocate through the
+    /// heap itself.
+    fn at_fork(prepare: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) -> bool;
+
+    /// Writes `line` to standard error with one `write(2)` (again only after EINTR or a short
+    /// write). Keeps `errno`.
+    fn report(line: &[u8]);
+
+    /// Ends the process by SIGABRT, whatever handler or mask the program has set; does not
+    /// return and runs no exit handlers.
+    fn abort() -> !;
+}
+
+/// A pointer to memory that the heap mapped at `address`.
+///
+/// The heap chooses where its mappings lie and keeps addresses as numbers; this is the one place
+/// where a number becomes a pointer. Mappings made by the kernel count as exposed.
+#[inline]
+pub fn pointer<T>(address: usize) -> *mut T {
+    core::ptr::with_exposed_provenance_mut(address)
+}

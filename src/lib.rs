@@ -1,8 +1,39 @@
 //! Casemate: a hardened, security-focused memory allocator.
 #![no_std]
-#[cfg(test)]
+#[cfg(any(test, loom))]
 extern crate std;
-pub mod os;
+
+pub mod bitmap;
 pub mod policy;
+pub mod record;
+pub mod size_class;
+pub mod slab;
+pub mod sync;
 pub mod units;
 pub mod violation;
+
+#[cfg(not(loom))]
+pub mod canary;
+#[cfg(not(loom))]
+mod fatal;
+#[cfg(not(loom))]
+pub mod geometry;
+#[cfg(not(loom))]
+mod global_alloc;
+#[cfg(not(loom))]
+pub mod heap;
+#[cfg(not(loom))]
+pub mod large;
+#[cfg(not(loom))]
+pub mod os;
+#[cfg(not(loom))]
+mod process;
+#[cfg(not(loom))]
+pub mod rng;
+#[cfg(not(loom))]
+pub mod wipe;
+
+#[cfg(not(loom))]
+pub use global_alloc::Casemate;
+pub use policy::{Full, Light, Policy, Strict};
+pub use violation::{Kind, Place, Violation};

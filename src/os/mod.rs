@@ -49,6 +49,23 @@ pub struct Features {
     pub avx2: bool,
 }
 
+/// What happens when a thread ends. A type and not a function pointer, so that none lies in
+/// writable memory for an attacker to change.
+pub trait ThreadExit {
+    /// Runs in the thread that ends.
+    fn run();
+}
+
+/// What happens around `fork`; a type for the same reason.
+pub trait ForkHooks {
+    /// Runs before, in the thread that forks.
+    fn prepare();
+    /// Runs after, in the parent.
+    fn parent();
+    /// Runs after, in the child, whose only thread is the caller.
+    fn child();
+}
+
 /// The operating system. Addresses and lengths are in bytes and multiples of
 /// [`page_size`](Os::page_size) unless said otherwise; every call is safe to make at any time
 /// from any thread and from signal handlers, except where noted.
@@ -140,15 +157,15 @@ pub unsafe trait Os: Send + Sync + 'static {
     /// The calling thread.
     fn thread<'t>() -> Thread<'t>;
 
-    /// Has `hook` run when the calling thread ends, as late as can be had: after destructors
-    /// registered with `__cxa_thread_atexit`, in the last round of pthread keys. May allocate
-    /// through the heap itself. False if it could not be arranged. The hook is the same function
-    /// on every call in a process.
-    fn at_thread_exit(hook: extern "C" fn()) -> bool;
+    /// Has `H::run` called when the calling thread ends, as late as can be had: after destructors
+    /// registered with `__cxa_thread_atexit`, in a late round of pthread keys. May allocate
+    /// through the heap itself. False if it could not be arranged. `H` is the same type on every
+    /// call in a process.
+    fn at_thread_exit<H: ThreadExit>() -> bool;
 
     /// Has these run around `fork` (`pthread_atfork`). Called once. May allocate through the
     /// heap itself.
-    fn at_fork(prepare: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) -> bool;
+    fn at_fork<H: ForkHooks>() -> bool;
 
     /// Writes `line` to standard error with one `write(2)` (again only after EINTR or a short
     /// write). Keeps `errno`.

@@ -1,0 +1,206 @@
+//! Layer: mechanisms. Canaries: a keyed pseudo-random function of a slot's address and
+//! generation, so that one that leaks opens neither another slot nor the same slot later.
+//!
+//! Four AES rounds with independent round keys where the CPU has the instructions, SipHash-1-3
+//! elsewhere.
+
+#![cfg_attr(
+    all(target_arch = "x86_64", not(miri)),
+    expect(unsafe_code, reason = "the AES instruction, by inline assembly")
+)]
+
+use zeroize::Zeroize;
+
+/// What stands behind an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The last 8 bytes of the slot. In memory order byte 0 is not zero, so that a stray NUL is
+    /// seen, and byte 1 is zero, so that a C string that runs into it stops.
+    pub tail: u64,
+    /// The pattern of the slack before it; no byte of it is zero.
+    pub fill: u64,
+}
+
+/// The process's secret key.
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+pub struct Key {
+    rounds: [[u64; 2]; 5],
+    aes: bool,
+}
+
+impl Key {
+    /// A key of no secret, for a heap that has not started.
+    pub const ZERO: Key = Key { rounds: [[0; 2]; 5], aes: false };
+
+    /// A key from random bytes; `aes` says whether the CPU has AES instructions.
+    pub fn new(mut random: [u8; 80], aes: bool) -> Key {
+        let mut rounds = [[0u64; 2]; 5];
+        for (i, cell) in rounds.as_flattened_mut().iter_mut().enumerate() {
+            if let Some(bytes) = random.get(i * 8..i * 8 + 8).and_then(|b| b.try_into().ok()) {
+                *cell = u64::from_le_bytes(bytes);
+            }
+        }
+        random.zeroize();
+        Key { rounds, aes }
+    }
+
+    /// The words behind the object in the slot at `address` in this generation.
+    #[inline(always)]
+    pub fn words(&self, address: usize, generation: u8) -> Words {
+        let [low, high] = self.mix(address as u64, u64::from(generation));
+        let tail = low & !0xff00;
+        let tail = tail | u64::from(tail & 0xff == 0);
+        Words { tail: tail.to_le(), fill: (high | 0x0101_0101_0101_0101).to_le() }
+    }
+
+    #[inline(always)]
+    fn mix(&self, address: u64, generation: u64) -> [u64; 2] {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if self.aes {
+            return self.mix_aes(address, generation);
+        }
+        self.mix_portable(address, generation)
+    }
+
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[inline(always)]
+    fn mix_aes(&self, address: u64, generation: u64) -> [u64; 2] {
+        use core::arch::x86_64::{__m128i, _mm_set_epi64x};
+        // SAFETY: both types are 16 bytes without padding or invalid values.
+        let key: [__m128i; 5] = unsafe { core::mem::transmute(self.rounds) };
+        let [k0, k1, k2, k3, k4] = key;
+        // SAFETY: SSE2 is part of the x86-64 baseline.
+        let mut x = unsafe {
+            core::arch::x86_64::_mm_xor_si128(_mm_set_epi64x(generation as i64, address as i64), k0)
+        };
+        // SAFETY: `aes` is only set where CPUID reports the instruction (see `Features::aes`),
+        // which reads and writes no memory and no flags.
+        unsafe {
+            core::arch::asm!(
+                "aesenc {x}, {k1}",
+                "aesenc {x}, {k2}",
+                "aesenc {x}, {k3}",
+                "aesenc {x}, {k4}",
+                x = inout(xmm_reg) x,
+                k1 = in(xmm_reg) k1,
+                k2 = in(xmm_reg) k2,
+                k3 = in(xmm_reg) k3,
+                k4 = in(xmm_reg) k4,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+        // SAFETY: as above.
+        unsafe { core::mem::transmute(x) }
+    }
+
+    #[inline]
+    fn mix_portable(&self, address: u64, generation: u64) -> [u64; 2] {
+        let [k0, k1, k2, ..] = self.rounds;
+        // User addresses leave the top byte free for the generation.
+        let message = address ^ generation << 56;
+        [siphash(k0, message), siphash(k1, message ^ k2[0])]
+    }
+}
+
+/// SipHash with one compression and three finalisation rounds, for one 8-byte message.
+#[inline]
+fn siphash(key: [u64; 2], message: u64) -> u64 {
+    let mut v = [
+        key[0] ^ 0x736f_6d65_7073_6575,
+        key[1] ^ 0x646f_7261_6e64_6f6d,
+        key[0] ^ 0x6c79_6765_6e65_7261,
+        key[1] ^ 0x7465_6462_7974_6573 ^ message,
+    ];
+    sip_round(&mut v);
+    v[0] ^= message;
+    v[2] ^= 0xff;
+    for _ in 0..3 {
+        sip_round(&mut v);
+    }
+    v[0] ^ v[1] ^ v[2] ^ v[3]
+}
+
+#[inline]
+fn sip_round(v: &mut [u64; 4]) {
+    v[0] = v[0].wrapping_add(v[1]);
+    v[1] = v[1].rotate_left(13) ^ v[0];
+    v[0] = v[0].rotate_left(32);
+    v[2] = v[2].wrapping_add(v[3]);
+    v[3] = v[3].rotate_left(16) ^ v[2];
+    v[0] = v[0].wrapping_add(v[3]);
+    v[3] = v[3].rotate_left(21) ^ v[0];
+    v[2] = v[2].wrapping_add(v[1]);
+    v[1] = v[1].rotate_left(17) ^ v[2];
+    v[2] = v[2].rotate_left(32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::{Linux, Os};
+    use std::collections::HashSet;
+
+    fn keys() -> impl Iterator<Item = Key> {
+        let aes = Linux::probe().aes;
+        [false, true].into_iter().filter(move |&on| !on || aes).map(|on| {
+            let mut random = [0; 80];
+            assert!(Linux::entropy(&mut random));
+            Key::new(random, on)
+        })
+    }
+
+    #[test]
+    fn the_form_is_kept_and_values_do_not_repeat() {
+        for key in keys() {
+            let mut seen = HashSet::new();
+            for slot in 0..2000usize {
+                for generation in [0, 1, 255] {
+                    let words = key.words(0x7000_0000_0000 + slot * 16, generation);
+                    let tail = words.tail.to_ne_bytes();
+                    assert!(tail[0] != 0 && tail[1] == 0);
+                    assert!(words.fill.to_ne_bytes().iter().all(|&byte| byte != 0));
+                    assert!(seen.insert(words.tail) && seen.insert(words.fill));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keys_decide() {
+        for key in keys() {
+            for other in keys() {
+                if other.rounds != key.rounds {
+                    assert_ne!(key.words(4096, 1), other.words(4096, 1));
+                }
+            }
+        }
+    }
+
+    /// Each output bit flips with probability 1/2 when an input bit flips: over 64 * 400 pairs a
+    /// deviation beyond 6.5 standard deviations has p < 1e-9 for all 56 bits together.
+    #[test]
+    fn one_input_bit_changes_half_the_output() {
+        for key in keys() {
+            let mut flips = [0u32; 64];
+            let mut pairs = 0u32;
+            for slot in 0..400usize {
+                for input in 4..47 {
+                    let address = 0x1234_5670 + slot * 4096;
+                    let a = key.words(address, 3).tail;
+                    let b = key.words(address ^ 1 << input, 3).tail;
+                    pairs += 1;
+                    for (i, count) in flips.iter_mut().enumerate() {
+                        *count += ((a ^ b) >> i & 1) as u32;
+                    }
+                }
+            }
+            let deviation = 7.0 * (f64::from(pairs) / 4.0).sqrt();
+            for (i, &count) in flips.iter().enumerate() {
+                if !(1..16).contains(&i) && i != 0 {
+                    assert!((f64::from(count) - f64::from(pairs) / 2.0).abs() < deviation, "{i}");
+                }
+            }
+        }
+    }
+}

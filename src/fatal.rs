@@ -1,0 +1,26 @@
+//! Layer: faces. The end of a process in which misuse was found.
+
+use crate::heap::Plan;
+use crate::os::Os;
+use crate::violation::{LINE, Violation, line};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Threads on their way to the abort.
+static DYING: AtomicU32 = AtomicU32::new(0);
+
+/// Reports a violation in one line on standard error, runs the program's hook, and aborts.
+///
+/// Allocates nothing and takes no lock. Should the hook itself run into a violation, that one is
+/// reported too and the hook is not run again.
+#[cold]
+#[inline(never)]
+pub fn fatal<O: Os>(plan: &Plan, violation: &Violation) -> ! {
+    let mut text = [0u8; LINE];
+    let len = line(violation, plan.addresses, &mut text);
+    O::report(text.get(..len).unwrap_or(&text));
+    let first = DYING.fetch_add(1, Ordering::AcqRel) == 0;
+    if first && let Some(hook) = plan.hook {
+        hook(violation);
+    }
+    O::abort()
+}

@@ -1,0 +1,120 @@
+//! Layer: faces. `Casemate`, the type that a program names as its global allocator.
+
+#![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
+
+use crate::fatal::fatal;
+use crate::heap::{Heap, Hook, Options, Outcome, Request};
+use crate::os::Linux;
+use crate::policy::{Full, Policy, Set};
+use crate::process;
+use core::alloc::{GlobalAlloc, Layout};
+use core::marker::PhantomData;
+use core::ptr::{NonNull, null_mut};
+
+/// The hardened heap as a Rust global allocator.
+///
+/// ```
+/// #[global_allocator]
+/// static HEAP: casemate::Casemate = casemate::Casemate::new();
+/// # fn main() { assert_eq!(vec![1, 2, 3].len(), 3); }
+/// ```
+///
+/// A process has one heap, whatever number of `Casemate` values it has. Its policy is that of
+/// the first one used; use of one with another policy ends the process.
+///
+/// # What ends the process
+///
+/// Every misuse listed in [`Kind`](crate::Kind): one line on standard error, the hook if there is
+/// one, then `SIGABRT`. Accesses that meet a guard end it by `SIGSEGV`.
+///
+/// # Limits
+///
+/// Linux. Alignments beyond half the address space, and sizes that do not fit it, give null, as
+/// does exhausted memory.
+pub struct Casemate<P: Policy = Full> {
+    options: Options,
+    policy: PhantomData<P>,
+}
+
+impl<P: Policy> Default for Casemate<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Policy> Casemate<P> {
+    /// The allocator, without hook, whose reports name no address.
+    pub const fn new() -> Self {
+        let options = Options { hook: None, addresses: false, for_good: true };
+        Casemate { options, policy: PhantomData }
+    }
+
+    /// Runs `hook` after a violation was reported and before the process is aborted. Returning
+    /// from it still aborts. It runs with the heap in an unknown state: it must not allocate, and
+    /// should do no more than write to a descriptor or to memory that it has.
+    #[must_use]
+    pub const fn with_hook(mut self, hook: Hook) -> Self {
+        self.options.hook = Some(hook);
+        self
+    }
+
+    /// Lets reports name the address concerned. Off by default, since reports are often kept
+    /// where more people can read them than may know addresses.
+    #[must_use]
+    pub const fn with_addresses(mut self) -> Self {
+        self.options.addresses = true;
+        self
+    }
+}
+
+/// The heap of a borrowed allocator.
+#[inline(always)]
+fn heap<P: Policy>(casemate: &Casemate<P>) -> Heap<'_, Linux, P> {
+    Heap::new(process::frozen(), &casemate.options)
+}
+
+/// What an operation gives, or the end.
+#[inline(always)]
+fn or_die<T>(outcome: Outcome<T>) -> T {
+    match outcome {
+        Ok(value) => value,
+        Err(violation) => fatal::<Linux>(process::frozen().plan(), &violation),
+    }
+}
+
+#[inline(always)]
+fn address(object: Option<NonNull<u8>>) -> *mut u8 {
+    object.map_or(null_mut(), NonNull::as_ptr)
+}
+
+// SAFETY: `Heap::allocate` gives memory of at least the size and alignment asked for that no
+// other live object overlaps, until it is freed by `free` or `reallocate`; none of them unwinds.
+unsafe impl<P: Policy> GlobalAlloc for Casemate<P> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        address(or_die(heap(self).allocate(&Request::layout(layout))))
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        or_die(heap(self).free(ptr.expose_provenance(), Some(&Request::layout(layout))));
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's obligations are the same.
+        let ptr = unsafe { self.alloc(layout) };
+        if !P::SET.has(Set::WIPE) && !ptr.is_null() {
+            // SAFETY: `ptr` was just allocated with this many bytes.
+            unsafe { ptr.write_bytes(0, layout.size()) };
+        }
+        ptr
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let old = Request::layout(layout);
+        let new = Request { size: new_size, ..old };
+        address(or_die(heap(self).reallocate(ptr.expose_provenance(), Some(&old), &new)))
+    }
+}

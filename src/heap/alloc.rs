@@ -1,0 +1,165 @@
+//! Layer: heap. Allocation: the owner's path without lock or read-modify-write, and what stands
+//! behind it.
+
+#![expect(unsafe_code, reason = "turns decoded slots into memory")]
+
+use super::bin::Bin;
+use super::thread_heap::{Entry, ThreadHeap};
+use super::{Heap, Outcome, Request};
+use crate::geometry::Region;
+use crate::large::{self, Grounds};
+use crate::os::{Os, pointer};
+use crate::policy::{Policy, Set};
+use crate::record::Record;
+use crate::size_class::classify;
+use crate::slab::memory::SlotMemory;
+use crate::slab::meta::group_at;
+use crate::violation::{Kind, Place, Violation};
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// An object, or nothing because memory ran out.
+pub type Object = Option<NonNull<u8>>;
+
+impl<O: Os, P: Policy> Heap<'_, O, P> {
+    /// Memory for a request, all zero unless the policy does not wipe.
+    ///
+    /// `None` when memory, address space or a limit is exhausted. An error is misuse found on the
+    /// way: the process must end.
+    #[inline(always)]
+    pub fn allocate(&self, request: &Request) -> Outcome<Object> {
+        let Some(class) = classify(request.size, request.align, self.plan().page_shift) else {
+            return self.allocate_large(request);
+        };
+        let region = self.region_of(class, request);
+        let thread = O::thread();
+        if let Some(entry) = self.enter(&thread)
+            && let Some(bin) = entry.heap.bin(region)
+            && let Some(slot) = bin.pop()
+            && let Some(plan) = self.plan().region.get(region)
+        {
+            return self.hand_out(plan, bin, slot, request);
+        }
+        self.allocate_slow(region, request)
+    }
+
+    /// The magazine is empty, or the thread cannot enter a heap of its own.
+    #[cold]
+    #[inline(never)]
+    fn allocate_slow(&self, region: usize, request: &Request) -> Outcome<Object> {
+        if !super::start::is_ready(self.frozen) {
+            self.start()?;
+        }
+        if P::SET.has(Set::SAMPLED_GUARDS) && self.is_sampled(request) {
+            let object = self.allocate_guarded(request)?;
+            if object.is_some() {
+                return Ok(object);
+            }
+        }
+        let thread = O::thread();
+        let Some(mut inside) = self.find(&thread)? else { return Ok(None) };
+        let entry = &mut inside.entry;
+        let (Some(bin), Some(plan)) = (entry.heap.bin(region), self.plan().region.get(region))
+        else {
+            return Err(Violation::new(Kind::Metadata));
+        };
+        if let Some(slot) = bin.pop() {
+            return self.hand_out(plan, bin, slot, request);
+        }
+        if self.refill(entry, region)?
+            && let Some(slot) = bin.pop()
+        {
+            return self.hand_out(plan, bin, slot, request);
+        }
+        drop(inside);
+        // The region is full, or memory for a whole slab is not to be had: a mapping of its own.
+        self.allocate_large(request)
+    }
+
+    /// Hands out a slot that was popped from the magazine.
+    #[inline(always)]
+    fn hand_out(
+        &self,
+        region: &Region,
+        bin: &Bin,
+        slot: usize,
+        request: &Request,
+    ) -> Outcome<Object> {
+        let size = region.shape.slot as usize;
+        let at = bin.base.load(Relaxed) + slot * size;
+        let fail = |kind| Violation::new(kind).at(Place::Slot(region.shape.slot), at);
+        // SAFETY: `bin.group` is the metadata of the active group, set at take-up.
+        let group =
+            unsafe { group_at(bin.group.load(Relaxed), region.shape.group_slots as usize) };
+        let slack = size - region.tail() - request.size;
+        let shape = Record::shape(slack, request.align.trailing_zeros(), request.origin);
+        let record = group.begin(slot, shape).map_err(fail)?;
+        // SAFETY: the slot is free, in the active group of a heap that the caller is inside of,
+        // and the group's slab is open.
+        let memory = unsafe { SlotMemory::new(at, size) };
+        if P::SET.has(Set::REUSE_CHECK)
+            && bin.fresh.load(Relaxed) == 0
+            && !memory.is_zero(self.plan().features.avx2)
+        {
+            return Err(fail(Kind::WriteAfterFree));
+        }
+        if P::SET.has(Set::CANARY) && region.canary {
+            memory.seal(slack, self.plan().key.words(at, record.generation()));
+        }
+        group.publish(slot);
+        Ok(NonNull::new(pointer(at)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_large(&self, request: &Request) -> Outcome<Object> {
+        if !super::start::is_ready(self.frozen) {
+            self.start()?;
+        }
+        self.notice_fork()?;
+        self.heed_limit();
+        let object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
+        if object.is_some() || !self.give_way() {
+            return Ok(object);
+        }
+        large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)
+    }
+
+    /// A small object against a guard page of its own.
+    fn allocate_guarded(&self, request: &Request) -> Outcome<Object> {
+        large::allocate::<O, P>(&self.grounds(), request, large::Fit::End)
+    }
+
+    /// Draws whether this slow-path allocation is one of the sampled ones.
+    fn is_sampled(&self, request: &Request) -> bool {
+        // One in 16 refills: about one in several hundred small allocations.
+        let thread = O::thread();
+        request.size <= 1024
+            && self
+                .enter(&thread)
+                .is_some_and(|mut entry| entry.random().below::<O>(16) == 0)
+    }
+
+    /// What the large layer needs of the heap.
+    pub(super) fn grounds(&self) -> Grounds<'_> {
+        let shared = self.shared();
+        Grounds {
+            plan: self.plan(),
+            state: &shared.large,
+            ground: shared.ground(self.plan()),
+            limit: &shared.limit,
+        }
+    }
+}
+
+/// Where a slot decoded from an address lies, for messages.
+pub(super) fn place(region: &Region) -> Place {
+    Place::Slot(region.shape.slot)
+}
+
+/// Whether the entry is that of the group's owner.
+#[inline(always)]
+pub(super) fn owns(entry: &Entry<'_>, owner: u32) -> bool {
+    let heap: &ThreadHeap = entry.heap;
+    heap.index.load(Relaxed) == owner
+}

@@ -1,0 +1,192 @@
+//! Layer: heap. A heap's part of one region: the group in use, its magazine, the quarantine
+//! queue, and the list of its slabs.
+
+use crate::geometry::GroupId;
+use crate::os::Os;
+use crate::policy::{Policy, Set};
+use crate::rng::Stream;
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// What the owner is doing with a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Phase {
+    /// Not taken up: fresh, or empty and past quarantine.
+    Spare = 0,
+    /// Its free slots are in the magazine.
+    Active = 1,
+    /// In use; too few free slots to be queued.
+    Idle = 2,
+    /// In the quarantine queue.
+    Queued = 3,
+}
+
+impl Phase {
+    /// From the stored word.
+    pub fn of(word: u32) -> Phase {
+        match word {
+            1 => Phase::Active,
+            2 => Phase::Idle,
+            3 => Phase::Queued,
+            _ => Phase::Spare,
+        }
+    }
+}
+
+/// See the module. All fields belong to the heap's owner; others read them for statistics.
+#[repr(C, align(64))]
+pub struct Bin {
+    // First line: what every allocation and free touches.
+    /// Slots left in the magazine.
+    pub count: AtomicU32,
+    /// Nonzero: the magazine's slots were never used and are zero.
+    pub fresh: AtomicU32,
+    /// Address of the active group's metadata; 0 for none.
+    pub group: AtomicUsize,
+    /// Address of the active group's first slot.
+    pub base: AtomicUsize,
+    /// The region's frontier when last looked at.
+    pub frontier: AtomicU32,
+    /// The active group's [`GroupId`] plus one.
+    pub active: AtomicU32,
+    /// Frees taken in, ever.
+    pub freed: AtomicU64,
+    /// Slots put into the magazine, ever.
+    pub listed: AtomicU64,
+    /// Frees by other threads among `freed`.
+    pub remote: AtomicU64,
+
+    // Second line.
+    magazine: [AtomicU8; 64],
+
+    // Third line: slow paths.
+    /// Oldest queued group, its number plus one.
+    pub oldest: AtomicU32,
+    /// Youngest queued group, its number plus one.
+    pub youngest: AtomicU32,
+    /// Groups in the queue.
+    pub queued: AtomicU32,
+    /// Frees that must lie behind a group before it leaves the queue, drawn anew each time.
+    pub wait: AtomicU32,
+    /// Slots in quarantine.
+    pub waiting: AtomicU64,
+    /// First of all slabs, a [`Link`](crate::slab::meta::Link).
+    pub slabs: AtomicU32,
+    /// First slab with spare groups.
+    pub spare: AtomicU32,
+    /// Slabs in all.
+    pub slab_count: AtomicU32,
+    /// Slabs of which every group is spare.
+    pub empty: AtomicU32,
+    /// Free slots of the groups that were idle when they were last counted.
+    pub idle: AtomicU32,
+    _pad: [AtomicU32; 3],
+}
+
+impl Bin {
+    /// A bin that holds nothing.
+    pub const EMPTY: Bin = Bin {
+        count: AtomicU32::new(0),
+        fresh: AtomicU32::new(0),
+        group: AtomicUsize::new(0),
+        base: AtomicUsize::new(0),
+        frontier: AtomicU32::new(0),
+        active: AtomicU32::new(0),
+        freed: AtomicU64::new(0),
+        listed: AtomicU64::new(0),
+        remote: AtomicU64::new(0),
+        magazine: [const { AtomicU8::new(0) }; 64],
+        oldest: AtomicU32::new(0),
+        youngest: AtomicU32::new(0),
+        queued: AtomicU32::new(0),
+        wait: AtomicU32::new(0),
+        waiting: AtomicU64::new(0),
+        slabs: AtomicU32::new(0),
+        spare: AtomicU32::new(0),
+        slab_count: AtomicU32::new(0),
+        empty: AtomicU32::new(0),
+        idle: AtomicU32::new(0),
+        _pad: [const { AtomicU32::new(0) }; 3],
+    };
+
+    /// Takes the next slot off the magazine.
+    #[inline(always)]
+    pub fn pop(&self) -> Option<usize> {
+        let left = self.count.load(Relaxed).checked_sub(1)?;
+        self.count.store(left, Relaxed);
+        self.magazine.get(left as usize & 63).map(|slot| slot.load(Relaxed) as usize)
+    }
+
+    /// The slot after the next one, for a prefetch.
+    #[inline(always)]
+    pub fn peek(&self) -> Option<usize> {
+        let left = self.count.load(Relaxed).checked_sub(1)?;
+        self.magazine.get(left as usize & 63).map(|slot| slot.load(Relaxed) as usize)
+    }
+
+    /// Fills the magazine with the members of `set`, in random order.
+    pub fn load<O: Os, P: Policy>(&self, set: u64, random: &mut Stream) {
+        let mut slots = [0u8; 64];
+        let mut n = 0;
+        for slot in crate::bitmap::members(set) {
+            if let Some(cell) = slots.get_mut(n) {
+                *cell = slot as u8;
+                n += 1;
+            }
+        }
+        let Some(used) = slots.get_mut(..n) else { return };
+        if P::SET.has(Set::RANDOM_SLOT) {
+            random.shuffle::<O>(used);
+        } else {
+            used.reverse();
+        }
+        for (to, from) in self.magazine.iter().zip(used.iter()) {
+            to.store(*from, Relaxed);
+        }
+        self.count.store(n as u32, Relaxed);
+        self.listed.store(self.listed.load(Relaxed) + n as u64, Relaxed);
+    }
+
+    /// Shuffles what is left in the magazine with new random numbers.
+    pub fn reshuffle<O: Os>(&self, random: &mut Stream) {
+        let left = (self.count.load(Relaxed) as usize).min(63);
+        let mut slots = [0u8; 64];
+        for (to, from) in slots.iter_mut().zip(self.magazine.iter()) {
+            *to = from.load(Relaxed);
+        }
+        if let Some(used) = slots.get_mut(..left) {
+            random.shuffle::<O>(used);
+        }
+        for (to, from) in self.magazine.iter().zip(slots.iter()) {
+            to.store(*from, Relaxed);
+        }
+    }
+
+    /// The slots in the magazine, as a set.
+    pub fn loaded(&self) -> u64 {
+        let left = self.count.load(Relaxed) as usize;
+        self.magazine
+            .iter()
+            .take(left.min(63))
+            .fold(0, |set, slot| set | crate::bitmap::bit(slot.load(Relaxed) as usize))
+    }
+
+    /// Adds to a counter that only the owner writes.
+    #[inline(always)]
+    pub fn add(counter: &AtomicU64, n: u64) {
+        counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Subtracts from a counter that only the owner writes.
+    #[inline(always)]
+    pub fn subtract(counter: &AtomicU64, n: u64) {
+        counter.store(counter.load(Relaxed).saturating_sub(n), Relaxed);
+    }
+
+    /// The active group, if there is one.
+    pub fn active(&self) -> Option<GroupId> {
+        self.active.load(Relaxed).checked_sub(1).map(GroupId)
+    }
+}
+
+const _: () = assert!(size_of::<Bin>() == 192);

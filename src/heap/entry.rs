@@ -1,0 +1,190 @@
+//! Layer: heap. Which heap serves the calling thread: its own, a guest heap, or one to be earned.
+//!
+//! The thread-local word holds an index and a count, never a pointer:
+//!
+//! ```text
+//! bit 31..8  number of the thread's heap, 0 for none
+//! bit  7..0  allocations served by guest heaps so far, or LEAVING or GONE
+//! ```
+
+#![expect(unsafe_code, reason = "enters guest and adopted heaps, of which it is the only holder")]
+
+use super::shared::GUESTS;
+use super::thread_heap::{Entry, Standing, ThreadHeap};
+use super::{Heap, Outcome};
+use crate::os::{Os, Thread, ThreadExit};
+use crate::policy::Policy;
+use crate::rng::Stream;
+use crate::slab::lock::{Attempt, Held};
+use crate::violation::{Kind, Violation};
+use core::marker::PhantomData;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Allocations that a thread makes as a guest before it gets a heap of its own.
+const GUEST_ALLOCATIONS: u32 = 64;
+/// The thread is arranging for its end just now.
+const ARRANGING: u32 = 254;
+/// The thread's exit hook has run.
+const GONE: u32 = 255;
+
+/// The right to be inside a heap: as its owner, or by a guest heap's lock.
+pub struct Inside<'h, O: Os> {
+    /// The heap.
+    pub entry: Entry<'h>,
+    _held: Option<Held<'h, O>>,
+}
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    /// Enters the thread's own heap: `None` if it has none or is inside it already.
+    #[inline(always)]
+    pub(super) fn enter(&self, thread: &Thread<'_>) -> Option<Entry<'f>> {
+        self.frozen.heap((thread.word.get() >> 8) as usize).enter::<P>(thread)
+    }
+
+    /// Finds a heap for an allocation of a thread that cannot simply enter its own. `None`: every
+    /// guest heap is held by this very thread (a signal handler within signal handlers).
+    #[cold]
+    pub(super) fn find(&self, thread: &Thread<'_>) -> Outcome<Option<Inside<'f, O>>> {
+        self.notice_fork()?;
+        let word = thread.word.get();
+        let number = (word >> 8) as usize;
+        if number != 0 {
+            let heap = self.frozen.heap(number);
+            // The index names another thread's heap: somebody wrote to this thread's storage.
+            if !heap.is_owned_by(thread.identity) {
+                return Err(Violation::new(Kind::Metadata));
+            }
+            if let Some(entry) = heap.enter::<P>(thread) {
+                return Ok(Some(Inside { entry, _held: None }));
+            }
+        } else {
+            match word & 0xff {
+                GONE | ARRANGING => {}
+                count if count < GUEST_ALLOCATIONS => thread.word.set(count + 1),
+                _ => {
+                    if let Some(entry) = self.earn(thread) {
+                        return Ok(Some(Inside { entry, _held: None }));
+                    }
+                }
+            }
+        }
+        Ok(self.visit(thread))
+    }
+
+    /// Enters a guest heap.
+    fn visit(&self, thread: &Thread<'_>) -> Option<Inside<'f, O>> {
+        // Threads start at different guests; the address of thread-local storage differs above
+        // its alignment.
+        let first = (thread.identity >> 12) % GUESTS;
+        let mut busy = None;
+        for i in 0..GUESTS {
+            let guest = self.frozen.heap(1 + (first + i) % GUESTS);
+            match guest.lock.attempt::<O>() {
+                Attempt::Held(held) => return Some(inside(guest, held)),
+                Attempt::Busy => busy = busy.or(Some(guest)),
+                Attempt::Mine => {}
+            }
+        }
+        let guest = busy?;
+        guest.lock.acquire::<O>().map(|held| inside(guest, held))
+    }
+
+    /// Gives the thread a heap: one whose thread has ended, or a new one.
+    fn earn(&self, thread: &Thread<'_>) -> Option<Entry<'f>> {
+        // Registering may allocate; until it is done the thread is a guest.
+        thread.word.set(ARRANGING);
+        if !self.arrange_exit() {
+            thread.word.set(0);
+            return None;
+        }
+        let number = match self.shared().pool().take() {
+            Some(number) => number,
+            None => match self.make() {
+                Some(number) => number,
+                None => {
+                    // No heap to be had: ask again after as many allocations as before.
+                    thread.word.set(0);
+                    return None;
+                }
+            },
+        };
+        let heap = self.frozen.heap(number);
+        heap.give_to(thread.identity);
+        thread.word.set((number as u32) << 8);
+        heap.enter::<P>(thread)
+    }
+
+    /// Makes another heap in the table.
+    fn make(&self) -> Option<usize> {
+        let shared = self.shared();
+        let _held = shared.lock.acquire::<O>()?;
+        let number = shared.heaps.load(Relaxed) as usize;
+        if number >= self.frozen.most_heaps() {
+            return None;
+        }
+        let heap = self.frozen.heap(number);
+        let at = (&raw const *heap).addr();
+        let made = if self.plan().rung.reserved {
+            O::open(at, ThreadHeap::STRIDE)
+        } else {
+            O::map(at, ThreadHeap::STRIDE)
+        };
+        made.ok()?;
+        heap.set_up(number as u32, Standing::Owned, Stream::from_kernel::<O>()?);
+        shared.heaps.store(number as u32 + 1, Relaxed);
+        Some(number)
+    }
+
+    fn arrange_exit(&self) -> bool {
+        if crate::process::is(self.frozen) {
+            O::at_thread_exit::<Exit<O, P>>()
+        } else {
+            // A heap of a test: its threads leave by themselves.
+            true
+        }
+    }
+
+    /// The calling thread gives up its heap, which another may adopt. Later requests of this
+    /// thread are served by guest heaps. Harmless if the thread has no heap, or twice.
+    pub fn leave(&self) {
+        let thread = O::thread();
+        let number = (thread.word.get() >> 8) as usize;
+        thread.word.set(GONE);
+        if number == 0 {
+            return;
+        }
+        let heap = self.frozen.heap(number);
+        if heap.is_owned_by(thread.identity) && !heap.is_entered() {
+            heap.abandon();
+            self.shared().pool().publish(number);
+        }
+    }
+
+    /// Takes an abandoned heap out of the pool to look after it; `after` gives it back.
+    pub(super) fn borrow_abandoned(&self) -> Option<(usize, Entry<'f>)> {
+        let number = self.shared().pool().take()?;
+        // SAFETY: taken out of the pool, so nobody else enters it until it is put back.
+        Some((number, unsafe { self.frozen.heap(number).enter_held() }))
+    }
+
+    /// Puts a borrowed heap back.
+    pub(super) fn return_abandoned(&self, number: usize, entry: Entry<'f>) {
+        drop(entry);
+        self.shared().pool().publish(number);
+    }
+}
+
+fn inside<'h, O: Os>(guest: &'h ThreadHeap, held: Held<'h, O>) -> Inside<'h, O> {
+    // SAFETY: the guest heap's lock is held, and lives as long as the entry: fields are dropped
+    // in the order of declaration, the entry first.
+    Inside { entry: unsafe { guest.enter_held() }, _held: Some(held) }
+}
+
+/// Runs when a thread of the process ends.
+struct Exit<O, P>(PhantomData<(O, P)>);
+
+impl<O: Os, P: Policy> ThreadExit for Exit<O, P> {
+    fn run() {
+        crate::process::heap::<O, P>().leave();
+    }
+}

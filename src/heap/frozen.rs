@@ -1,0 +1,208 @@
+//! Layer: heap. What is fixed at start-up: the plan, the secrets and the user's hook, in pages of
+//! their own that are read-only afterwards.
+
+#![expect(unsafe_code, reason = "interior mutability of the start-up page")]
+
+use super::thread_heap::ThreadHeap;
+use crate::canary::Key;
+use crate::geometry::{MOST_REGIONS, Region, Rung};
+use crate::os::Features;
+use crate::policy::Set;
+use crate::violation::Violation;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+/// Runs after a violation was reported and before the process is aborted.
+pub type Hook = fn(&Violation);
+
+/// Everything that does not change once the heap has started.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Plan {
+    /// Canary key.
+    pub key: Key,
+    /// Address of the slot span.
+    pub slots: usize,
+    /// Regions in it.
+    pub regions: usize,
+    /// log2 of the bytes of a region.
+    pub region_shift: u32,
+    /// log2 of the page size.
+    pub page_shift: u32,
+    /// The rung of the ladder that held.
+    pub rung: Rung,
+    /// What the kernel and the CPU offer.
+    pub features: Features,
+    /// Address of the state that all threads share.
+    pub shared: usize,
+    /// Address and length of the metadata span.
+    pub meta: (usize, usize),
+    /// Start and length of the window of address space for large objects.
+    pub large: (usize, usize),
+    /// Address and most entries of the table of large objects.
+    pub large_table: (usize, usize),
+    /// Most bytes that a region grows by at once.
+    pub most_step: usize,
+    /// Most mappings before guards are left out.
+    pub most_mappings: usize,
+    /// The policy it was started with.
+    pub policy: Set,
+    /// The policy's name.
+    pub policy_name: &'static str,
+    /// Runs before the abort.
+    pub hook: Option<Hook>,
+    /// Whether reports name addresses.
+    pub addresses: bool,
+    /// Whether the page is read-only, and sealed.
+    pub protected: bool,
+    /// See [`protected`](Plan::protected).
+    pub sealed: bool,
+    /// The regions, one a class and partition.
+    pub region: [Region; MOST_REGIONS],
+}
+
+impl Plan {
+    /// Before start-up: no region, nothing decodes.
+    pub const EMPTY: Plan = Plan {
+        key: Key::ZERO,
+        slots: 0,
+        regions: 0,
+        region_shift: 12,
+        page_shift: 12,
+        rung: Rung { region_shift: 0, reserved: false },
+        features: Features {
+            guards: false,
+            seal: false,
+            wipe_on_fork: false,
+            aes: false,
+            avx2: false,
+        },
+        shared: 0,
+        meta: (0, 0),
+        large: (0, 0),
+        large_table: (0, 0),
+        most_step: 0,
+        most_mappings: 0,
+        policy: Set::NONE,
+        policy_name: "",
+        hook: None,
+        addresses: false,
+        protected: false,
+        sealed: false,
+        region: [Region::EMPTY; MOST_REGIONS],
+    };
+}
+
+/// How far start-up is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Nobody has asked for memory yet.
+    Idle,
+    /// Some thread is at it.
+    Starting,
+    /// Done.
+    Ready,
+}
+
+/// The start-up page of a heap. A static of this type is a heap that has not started.
+///
+/// Aligned to the largest page size of the target, and a multiple of it long, so that it shares
+/// no page with anything that must stay writable.
+#[cfg_attr(target_arch = "x86_64", repr(C, align(4096)))]
+#[cfg_attr(not(target_arch = "x86_64"), repr(C, align(65536)))]
+pub struct Frozen {
+    heaps: AtomicPtr<ThreadHeap>,
+    mask: AtomicUsize,
+    status: AtomicU32,
+    plan: UnsafeCell<Plan>,
+}
+
+// SAFETY: `plan` is written only by the thread that moved `status` from Idle to Starting, before
+// it stores Ready with Release; it is read by others only after they loaded Ready with Acquire,
+// or through the heap table, which they reach only after that.
+unsafe impl Sync for Frozen {}
+// SAFETY: holds no thread's data.
+unsafe impl Send for Frozen {}
+
+/// Stands in for the heap table before start-up: nobody owns it.
+static NOBODY: ThreadHeap = ThreadHeap::EMPTY;
+
+impl Default for Frozen {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Frozen {
+    /// A heap that has not started.
+    pub const fn new() -> Self {
+        Frozen {
+            heaps: AtomicPtr::new((&raw const NOBODY).cast_mut()),
+            mask: AtomicUsize::new(0),
+            status: AtomicU32::new(0),
+            plan: UnsafeCell::new(Plan::EMPTY),
+        }
+    }
+
+    /// How far start-up is.
+    #[inline]
+    pub fn status(&self) -> Status {
+        match self.status.load(Ordering::Acquire) {
+            0 => Status::Idle,
+            1 => Status::Starting,
+            _ => Status::Ready,
+        }
+    }
+
+    /// Makes the caller the one to start the heap; false if someone else is.
+    pub fn begin(&self) -> bool {
+        self.status.compare_exchange(0, 1, Ordering::Acquire, Ordering::Acquire).is_ok()
+    }
+
+    /// Writes the plan. Only the caller of a successful [`begin`](Frozen::begin) may.
+    pub fn publish(&self, plan: Plan, heaps: usize, most_heaps: usize) {
+        // SAFETY: this thread is the one that moved the status to Starting, so no other writes,
+        // and none reads before `set_ready`.
+        unsafe { *self.plan.get() = plan };
+        self.mask.store(most_heaps - 1, Ordering::Relaxed);
+        self.heaps.store(crate::os::pointer(heaps), Ordering::Release);
+    }
+
+    /// Lets everyone in. Last, after the heap table can be used.
+    pub fn set_ready(&self) {
+        self.status.store(2, Ordering::Release);
+    }
+
+    /// The plan: [`Plan::EMPTY`] before start-up.
+    ///
+    /// A thread that has not yet seen the heap started may see an unfinished plan while another
+    /// starts it; every entry therefore goes through [`status`](Frozen::status) or a thread heap
+    /// of its own first, except the class look-up, which needs only the page size.
+    #[inline(always)]
+    pub fn plan(&self) -> &Plan {
+        // SAFETY: see the `Sync` implementation.
+        unsafe { &*self.plan.get() }
+    }
+
+    /// A heap of the table by number, cut to the table's size.
+    #[inline(always)]
+    pub fn heap(&self, index: usize) -> &ThreadHeap {
+        let table = self.heaps.load(Ordering::Relaxed);
+        let index = index & self.mask.load(Ordering::Relaxed);
+        // SAFETY: before start-up the mask is 0 and the table is `NOBODY`. Afterwards the index is
+        // inside the table's reservation; numbers up to the count of heaps made are mapped, and
+        // only a corrupted thread-local word holds another: then the access faults, which is the
+        // intended end. All of it is atomics or guarded by the heap's gate.
+        unsafe { &*table.byte_add(index * ThreadHeap::STRIDE) }
+    }
+
+    /// Most heaps the table can hold.
+    pub fn most_heaps(&self) -> usize {
+        self.mask.load(Ordering::Relaxed) + 1
+    }
+
+    /// Where the page lies, for making it read-only.
+    pub fn extent(&self) -> (usize, usize) {
+        ((&raw const *self).expose_provenance(), size_of::<Frozen>())
+    }
+}

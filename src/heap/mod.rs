@@ -1,0 +1,109 @@
+//! Layer: heap. The heap as a value: routing of requests, thread heaps, guests, delayed reuse,
+//! adoption, forks, statistics.
+//!
+//! ```text
+//! alloc ──► class ──► own heap? ──yes──► magazine ──► slot            alloc.rs
+//!                        │no                └─empty──► refill.rs
+//!                        └──► guest heap, under its lock              entry.rs
+//! free ───► decode ──► own group? ──yes──► check, wipe, clear live    free.rs
+//!             │           └──no──► claim, check, wipe, hand over
+//!             └──► not in a region: large object or violation
+//! ```
+
+mod alloc;
+pub mod bin;
+mod entry;
+mod fork;
+mod free;
+pub mod frozen;
+mod realloc;
+mod refill;
+mod reuse;
+mod shared;
+mod start;
+mod stats;
+pub mod thread_heap;
+mod trim;
+mod verify;
+
+pub use frozen::{Frozen, Hook, Plan, Status};
+pub use start::Options;
+pub use stats::{ClassStats, ProtectionReport, Stats};
+
+use crate::os::Os;
+use crate::policy::Policy;
+use crate::record::Origin;
+use crate::size_class::SizeClass;
+use crate::violation::Violation;
+use core::marker::PhantomData;
+use shared::SharedState;
+
+/// A request: how many bytes, how aligned, through which interface.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Bytes.
+    pub size: usize,
+    /// Alignment, a power of two.
+    pub align: usize,
+    /// Interface.
+    pub origin: Origin,
+}
+
+impl Request {
+    /// A request through `GlobalAlloc`.
+    #[inline(always)]
+    pub const fn layout(layout: core::alloc::Layout) -> Self {
+        Request { size: layout.size(), align: layout.align(), origin: Origin::Layout }
+    }
+}
+
+/// A heap over an operating system, under a policy: a handle to its start-up page.
+///
+/// A process has one as its allocator ([`crate::Casemate`]); fuzzers and tests make their own
+/// from a [`Frozen`] of theirs.
+pub struct Heap<'f, O: Os, P: Policy> {
+    frozen: &'f Frozen,
+    options: &'f Options,
+    kind: PhantomData<(O, P)>,
+}
+
+impl<O: Os, P: Policy> Clone for Heap<'_, O, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O: Os, P: Policy> Copy for Heap<'_, O, P> {}
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    /// The heap of this start-up page, started with these options at its first use.
+    #[inline(always)]
+    pub const fn new(frozen: &'f Frozen, options: &'f Options) -> Self {
+        Heap { frozen, options, kind: PhantomData }
+    }
+
+    #[inline(always)]
+    fn plan(&self) -> &'f Plan {
+        self.frozen.plan()
+    }
+
+    /// The shared state; the heap has started.
+    #[inline(always)]
+    fn shared(&self) -> &'f SharedState {
+        shared::shared(self.frozen)
+    }
+
+    /// The region that serves a class, for a request: with partitions, one of several, chosen by
+    /// a keyed function of size and alignment.
+    #[inline(always)]
+    fn region_of(&self, class: SizeClass, request: &Request) -> usize {
+        if P::PARTITIONS == 1 {
+            return class.index();
+        }
+        let which = self.plan().key.words(request.size << 8 | request.align & 0xff, 0).tail >> 16;
+        class.index() * P::PARTITIONS + which as usize % P::PARTITIONS
+    }
+}
+
+/// What an operation found wrong, or what it gives.
+pub type Outcome<T> = Result<T, Violation>;

@@ -1,0 +1,134 @@
+//! Layer: heap. Resizing: in place where the slot allows it, otherwise by a checked copy.
+
+#![expect(unsafe_code, reason = "copies objects")]
+
+use super::alloc::{Object, owns};
+use super::free::Found;
+use super::{Heap, Outcome, Request};
+use crate::large;
+use crate::os::{Os, pointer};
+use crate::policy::{Policy, Set};
+use crate::record::Record;
+use crate::size_class::classify;
+use crate::violation::{Kind, Place, Violation};
+use core::sync::atomic::Ordering::Relaxed;
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    /// Gives the object at `at` another size. `None`: no memory, and the object stays as it was.
+    ///
+    /// `old` is what it was allocated with, where the interface knows. What the object leaves
+    /// behind, in its slot or elsewhere, is wiped.
+    pub fn reallocate(&self, at: usize, old: Option<&Request>, new: &Request) -> Outcome<Object> {
+        if !super::start::is_ready(self.frozen) {
+            return Err(Violation::new(Kind::ForeignPointer).at(Place::Unknown, at));
+        }
+        self.notice_fork()?;
+        let Some(found) = self.find_slot(at)? else {
+            return self.reallocate_large(at, old, new);
+        };
+        let stays = classify(new.size, new.align, self.plan().page_shift)
+            .is_some_and(|class| self.region_of(class, new) == found.number);
+        let thread = O::thread();
+        let owner = found.group.others.owner.load(Relaxed);
+        if let Some(entry) = self.enter(&thread)
+            && owns(&entry, owner)
+        {
+            let slot = found.id.slot as usize;
+            let record = found.group.check_owned(slot).map_err(|kind| self.blame(&found, kind))?;
+            self.check(&found, record, old)?;
+            if stays {
+                return self.resize(&found, record, new);
+            }
+            drop(entry);
+            return self.copy_owned(&found, record, old, new);
+        }
+        self.copy_claimed(&found, old, new)
+    }
+
+    /// The owner resizes within the slot.
+    fn resize(&self, found: &Found<'f>, record: Record, new: &Request) -> Outcome<Object> {
+        let room = found.region.shape.slot as usize - found.region.tail();
+        let old_size = room - record.slack();
+        let slack = room - new.size;
+        let memory = self.memory(found);
+        if found.region.canary {
+            // What is given up, and the pattern behind it, goes before the new pattern comes.
+            memory.wipe_part(old_size.min(new.size), room);
+        }
+        let shape = Record::shape(slack, new.align.trailing_zeros(), new.origin);
+        let slot = found.id.slot as usize;
+        let record =
+            found.group.resize_owned(slot, shape).map_err(|kind| self.blame(found, kind))?;
+        if P::SET.has(Set::CANARY) && found.region.canary {
+            memory.seal(slack, self.plan().key.words(found.at, record.generation()));
+        }
+        Ok(core::ptr::NonNull::new(pointer(found.at)))
+    }
+
+    /// The owner moves the object to another slot.
+    fn copy_owned(
+        &self,
+        found: &Found<'f>,
+        record: Record,
+        old: Option<&Request>,
+        new: &Request,
+    ) -> Outcome<Object> {
+        let Some(target) = self.allocate(new)? else { return Ok(None) };
+        let room = found.region.shape.slot as usize - found.region.tail();
+        let size = (room - record.slack()).min(new.size);
+        // SAFETY: the target was just allocated with `new.size` bytes and is not the old slot,
+        // which is still live.
+        unsafe { self.memory(found).copy_to(target.as_ptr(), size) };
+        self.free(found.at, old)?;
+        Ok(Some(target))
+    }
+
+    /// Someone else moves it: the object is claimed before a byte of it is read, so that a racing
+    /// free can neither wipe it meanwhile nor hand it out.
+    fn copy_claimed(
+        &self,
+        found: &Found<'f>,
+        old: Option<&Request>,
+        new: &Request,
+    ) -> Outcome<Object> {
+        // The target first: a claim cannot be taken back.
+        let Some(target) = self.allocate(new)? else { return Ok(None) };
+        let claimed = self.claim(found, old)?;
+        let room = found.region.shape.slot as usize - found.region.tail();
+        let size = (room - claimed.record.slack()).min(new.size);
+        // SAFETY: as for the owner.
+        unsafe { self.memory(found).copy_to(target.as_ptr(), size) };
+        self.finish_claimed(found, claimed)?;
+        Ok(Some(target))
+    }
+
+    fn reallocate_large(&self, at: usize, old: Option<&Request>, new: &Request) -> Outcome<Object> {
+        let small = classify(new.size, new.align, self.plan().page_shift).is_some();
+        if !small {
+            self.heed_limit();
+            let moved = large::resize::<O, P>(&self.grounds(), at, old, new)?;
+            if moved.is_some() || !self.give_way() {
+                return Ok(moved);
+            }
+            return large::resize::<O, P>(&self.grounds(), at, old, new);
+        }
+        // It moves into a slot. An object that shares its page's end with a guard (a sampled
+        // one) comes here too.
+        let size = match large::size_of_object::<O>(&self.grounds(), at) {
+            Some(size) => size,
+            // Not a live object: the free below says what is wrong with it.
+            None => 0,
+        };
+        let Some(target) = self.allocate(new)? else { return Ok(None) };
+        // SAFETY: the old object is live with `size` bytes; the target is another object.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                pointer::<u8>(at).cast_const(),
+                target.as_ptr(),
+                size.min(new.size),
+            );
+        }
+        large::free::<O, P>(&self.grounds(), at, old)?;
+        Ok(Some(target))
+    }
+}

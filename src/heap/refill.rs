@@ -1,0 +1,285 @@
+//! Layer: heap. Filling an empty magazine: taking in remote frees, taking up a group, growing.
+
+#![expect(unsafe_code, reason = "reads the canaries of live slots")]
+
+use super::bin::{Bin, Phase};
+use super::thread_heap::Entry;
+use super::{Heap, Outcome};
+use crate::bitmap::{bit, first, members, nth};
+use crate::geometry::{GroupId, Region, SlabId};
+use crate::os::Os;
+use crate::policy::{Policy, Set};
+use crate::slab::group::Group;
+use crate::slab::inbox::{Inbox, Ticket};
+use crate::slab::memory::tail_word;
+use crate::slab::meta::{Link, group, group_meta, header};
+use crate::violation::{Kind, Place, Violation};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// A countdown that never ends: the group is not idle.
+pub(super) const NEVER: u32 = 1 << 30;
+
+/// A region with its number, as seen by a heap that is entered.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) number: usize,
+    pub(super) region: &'a Region,
+    pub(super) bin: &'a Bin,
+}
+
+impl<'a> View<'a> {
+    /// All slots of this group of a slab.
+    pub(super) fn all(&self, at: usize) -> u64 {
+        first(self.region.shape.slots_of(at))
+    }
+
+    pub(super) fn fail(&self, kind: Kind, at: usize) -> Violation {
+        Violation::new(kind).at(Place::Slot(self.region.shape.slot), at)
+    }
+
+    /// Bytes of this many slots.
+    pub(super) fn bytes(&self, slots: u64) -> u64 {
+        slots * u64::from(self.region.shape.slot)
+    }
+
+    pub(super) fn group(&self, id: GroupId) -> (SlabId, usize, Group<'a>) {
+        let (slab, at) = self.region.split(id);
+        (slab, at, group(self.region, slab, at))
+    }
+}
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    pub(super) fn view<'a>(&self, entry: &Entry<'a>, number: usize) -> Outcome<View<'a>>
+    where
+        'f: 'a,
+    {
+        let metadata = Violation::new(Kind::Metadata);
+        let region = self.region_at(number).ok_or(metadata)?;
+        Ok(View { number, region, bin: entry.heap.bin(number).ok_or(metadata)? })
+    }
+
+    /// Fills the magazine of an entered heap's bin. False: no memory for another slab.
+    pub(super) fn refill(&self, entry: &mut Entry<'f>, number: usize) -> Outcome<bool> {
+        let events = entry.heap.events.load(Relaxed).wrapping_add(1);
+        entry.heap.events.store(events, Relaxed);
+        self.fold_inbox(entry)?;
+        let view = self.view(entry, number)?;
+        self.put_down(entry, &view)?;
+        if let Some(id) = self.next_served(entry, &view, 4) {
+            return self.take_up(entry, &view, id, Source::Queue).map(|()| true);
+        }
+        if self.take_spare(entry, &view)? {
+            return Ok(true);
+        }
+        // Before growing: much may be free in groups that were never free enough to be queued.
+        self.ripen_idle(entry, &view, false)?;
+        self.relieve_abandoned(number)?;
+        if self.add_slab(entry, &view) && self.take_spare(entry, &view)? {
+            return Ok(true);
+        }
+        // Nothing to grow into: everything free counts now, after the shortest wait.
+        self.ripen_idle(entry, &view, true)?;
+        match self.next_pressed(entry, &view) {
+            Some(id) => self.take_up(entry, &view, id, Source::Queue).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Takes in everything that others freed.
+    pub(super) fn fold_inbox(&self, entry: &mut Entry<'f>) -> Outcome<()> {
+        if entry.heap.inbox.0.is_empty() {
+            return Ok(());
+        }
+        let mut next = entry.heap.inbox.0.take();
+        while let Some(Ticket(ticket)) = next {
+            let number = (ticket >> 32) as usize;
+            let id = GroupId((ticket as u32).wrapping_sub(1));
+            let view = self.view(entry, number)?;
+            let (slab, at, group) = view.group(id);
+            // Read first: from the swap on the group may be pushed again.
+            next = Inbox::next(group.others);
+            let place = view.region.group(slab, at);
+            let done = group.fold_from_inbox().map_err(|kind| view.fail(kind, place))?;
+            self.count_folded(&view, done);
+            if Phase::of(group.own.phase.load(Relaxed)) == Phase::Idle {
+                let n = done.count_ones();
+                let until = group.own.until.load(Relaxed);
+                if until > n {
+                    group.own.until.store(until - n, Relaxed);
+                } else {
+                    self.enqueue(entry, &view, id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn count_folded(&self, view: &View<'_>, done: u64) {
+        let n = u64::from(done.count_ones());
+        Bin::add(&view.bin.freed, n);
+        Bin::add(&view.bin.remote, n);
+    }
+
+    /// Ends the use of the active group, whose magazine is empty.
+    fn put_down(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
+        let Some(id) = view.bin.active() else { return Ok(()) };
+        view.bin.active.store(0, Relaxed);
+        view.bin.group.store(0, Relaxed);
+        let (slab, at, group) = view.group(id);
+        let place = view.region.group(slab, at);
+        let done = group.fold_in_place().map_err(|kind| view.fail(kind, place))?;
+        self.count_folded(view, done);
+        self.settle(entry, view, id, &group, at)
+    }
+
+    /// Queues a group that is ripe; otherwise sets the countdown to when it will be.
+    fn settle(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+        id: GroupId,
+        group: &Group<'f>,
+        at: usize,
+    ) -> Outcome<()> {
+        let free = (view.all(at) & !group.own.live.load(Relaxed)).count_ones();
+        let ripe = ripe_at(view.region.shape.slots_of(at));
+        group.own.phase.store(Phase::Idle as u32, Relaxed);
+        if free >= ripe {
+            return self.enqueue(entry, view, id);
+        }
+        group.own.until.store(ripe - free, Relaxed);
+        Ok(())
+    }
+
+    /// Makes a group the active one and lists its slots that may be handed out.
+    pub(super) fn take_up(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+        id: GroupId,
+        source: Source,
+    ) -> Outcome<()> {
+        let (slab, at, group) = view.group(id);
+        let base = view.region.group(slab, at);
+        let done = group.fold_in_place().map_err(|kind| view.fail(kind, base))?;
+        self.count_folded(view, done);
+        let live = group.own.live.load(Relaxed);
+        let set = match source {
+            Source::Queue => group.own.waiting.load(Relaxed),
+            Source::Spare | Source::Fresh => view.all(at),
+        };
+        if set & live != 0 || set & !view.all(at) != 0 {
+            return Err(view.fail(Kind::Metadata, base));
+        }
+        if P::SET.has(Set::SWEEP) && P::SET.has(Set::CANARY) && view.region.canary {
+            self.sweep(view, &group, base, live)?;
+        }
+        let slots = u64::from(set.count_ones());
+        if source == Source::Queue {
+            Bin::subtract(&view.bin.waiting, slots);
+            Bin::subtract(&entry.heap.quarantined, view.bytes(slots));
+        }
+        Bin::add(&entry.heap.live, view.bytes(slots));
+        group.own.waiting.store(0, Relaxed);
+        group.own.until.store(NEVER, Relaxed);
+        group.own.phase.store(Phase::Active as u32, Relaxed);
+        group.others.owner.store(entry.heap.index.load(Relaxed), Release);
+        view.bin.fresh.store(u32::from(source == Source::Fresh), Relaxed);
+        view.bin.group.store(group_meta(view.region, slab, at), Relaxed);
+        view.bin.base.store(base, Relaxed);
+        view.bin.active.store(id.0 + 1, Relaxed);
+        view.bin.load::<O, P>(set, entry.random());
+        Ok(())
+    }
+
+    /// Every live canary of a group: damage to an object that is never freed is found here.
+    fn sweep(&self, view: &View<'f>, group: &Group<'f>, base: usize, live: u64) -> Outcome<()> {
+        let size = view.region.shape.slot as usize;
+        let key = &self.plan().key;
+        for slot in members(live) {
+            let start = base + slot * size;
+            let record = group.record(slot).map_err(|kind| view.fail(kind, start))?;
+            // SAFETY: the slot is live, so its slab is open.
+            let word = unsafe { tail_word(start + size) };
+            if word != key.words(start, record.generation()).tail
+                && group.others.claim.load(Acquire) & bit(slot) == 0
+            {
+                return Err(view.fail(Kind::DamagedNeighbour, start));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up a group that is not in use, of some slab of this bin.
+    fn take_spare(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<bool> {
+        let Some(slab) = Link(view.bin.spare.load(Relaxed)).slab() else { return Ok(false) };
+        let head = header(view.region, slab);
+        let spare = head.spare.load(Relaxed);
+        let fresh = head.fresh.load(Relaxed);
+        // Warm groups first, any of them; then fresh ones in order, one window after another.
+        let warm = spare & !fresh;
+        let pick = if warm != 0 {
+            nth(warm, entry.random().below::<O>(warm.count_ones()) as usize)
+        } else {
+            nth(spare, 0)
+        };
+        let Some(at) = pick else { return Err(view.fail(Kind::Metadata, 0)) };
+        if spare == all_groups(view.region) {
+            view.bin.empty.store(view.bin.empty.load(Relaxed).saturating_sub(1), Relaxed);
+        }
+        head.spare.store(spare & !bit64(at), Relaxed);
+        head.fresh.store(fresh & !bit64(at), Relaxed);
+        if head.spare.load(Relaxed) == 0 {
+            self.unlink_spare(view, slab);
+        }
+        let source = if fresh & bit64(at) != 0 { Source::Fresh } else { Source::Spare };
+        let id = view.region.group_id(slab, at);
+        self.take_up(entry, view, id, source).map(|()| true)
+    }
+
+    /// Gets another slab for the bin.
+    fn add_slab(&self, entry: &mut Entry<'f>, view: &View<'f>) -> bool {
+        self.heed_limit();
+        let shared = self.shared();
+        let Some(state) = shared.region.get(view.number) else { return false };
+        let ground = shared.ground(self.plan());
+        let Some(slab) = state.take::<O, P>(view.region, &ground, entry.random()) else {
+            return false;
+        };
+        view.bin.frontier.store(state.frontier(), Relaxed);
+        let head = header(view.region, slab);
+        head.spare.store(all_groups(view.region), Relaxed);
+        head.fresh.store(all_groups(view.region), Relaxed);
+        head.owner.store(entry.heap.index.load(Relaxed), Relaxed);
+        self.link_slab(view, slab);
+        self.link_spare(view, slab);
+        view.bin.empty.store(view.bin.empty.load(Relaxed) + 1, Relaxed);
+        true
+    }
+}
+
+/// Where a group that is taken up comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The quarantine queue: only the slots of its snapshot are listed.
+    Queue,
+    /// Empty and past quarantine.
+    Spare,
+    /// Never used since its slab was opened.
+    Fresh,
+}
+
+/// Free slots from which on a group is worth queueing: a quarter.
+pub(super) fn ripe_at(slots: usize) -> u32 {
+    (slots as u32 / 4).max(1)
+}
+
+/// All groups of a slab, as a set.
+pub(super) fn all_groups(region: &Region) -> u64 {
+    u64::MAX >> ((64 - u32::from(region.shape.groups)) & 63)
+}
+
+/// A group of a slab, as a set.
+pub(super) fn bit64(at: usize) -> u64 {
+    1u64 << (at & 63)
+}

@@ -1,0 +1,269 @@
+//! Layer: heap. Start-up: probing the kernel, choosing a rung of the ladder, drawing addresses
+//! and secrets, and making the page that holds them read-only.
+
+use super::frozen::{Frozen, Hook, Plan, Status};
+use super::shared::{GUESTS, MOST_HEAPS, SharedState, shared};
+use super::thread_heap::{Standing, ThreadHeap};
+use super::{Heap, Outcome};
+use crate::canary::Key;
+use crate::geometry::{MOST_REGIONS, Region, Rung, Shape, ladder};
+use crate::large;
+use crate::os::{MapError, Os};
+use crate::policy::{Policy, Set};
+use crate::rng::Stream;
+use crate::size_class::{CLASSES, SizeClass};
+use crate::slab::provider::most_step;
+use crate::units::{GIB, KIB, align_up};
+use crate::violation::{Kind, Violation};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// What the program chose where it named its allocator.
+#[derive(Clone, Copy, Default)]
+pub struct Options {
+    /// Runs before the abort.
+    pub hook: Option<Hook>,
+    /// Whether reports name addresses.
+    pub addresses: bool,
+    /// Whether the start-up page is a static, which may be made read-only for good.
+    pub for_good: bool,
+}
+
+/// Tries to find free address space before a rung is given up.
+const TRIES: usize = 32;
+
+/// Where everything goes on one rung.
+struct Spans {
+    rung: Rung,
+    slots: usize,
+    meta: usize,
+    layout: MetaLayout,
+}
+
+/// Offsets in the metadata span.
+struct MetaLayout {
+    shared: usize,
+    heaps: usize,
+    most_heaps: usize,
+    table: usize,
+    table_entries: usize,
+    regions: usize,
+    len: usize,
+}
+
+impl Options {
+    /// No hook, no addresses, a heap that may end.
+    pub const DEFAULT: Options = Options { hook: None, addresses: false, for_good: false };
+}
+
+impl<O: Os, P: Policy> Heap<'_, O, P> {
+    /// Starts the heap if nobody has; waits while another thread does.
+    #[cold]
+    pub fn start(&self) -> Outcome<()> {
+        let options = self.options;
+        loop {
+            match self.frozen.status() {
+                Status::Ready if self.plan().policy == P::SET => return Ok(()),
+                Status::Ready => return Err(Violation::new(Kind::SecondHeap)),
+                Status::Starting => O::pause(),
+                Status::Idle if self.frozen.begin() => break,
+                Status::Idle => {}
+            }
+        }
+        let start_up = Violation::new(Kind::StartUp);
+        let mut random = Stream::from_kernel::<O>().ok_or(start_up)?;
+        let features = O::probe();
+        let page = O::page_size();
+        let limit = O::address_space_limit();
+        let spans = place::<O, P>(page, limit, &mut random).ok_or(start_up)?;
+
+        let mut plan = Plan::EMPTY;
+        let mut secret = [0u8; 80];
+        if !O::entropy(&mut secret) {
+            return Err(start_up);
+        }
+        plan.key = Key::new(secret, features.aes);
+        plan.slots = spans.slots;
+        plan.regions = CLASSES * P::PARTITIONS;
+        plan.region_shift = spans.rung.region_shift;
+        plan.page_shift = page.trailing_zeros();
+        plan.rung = spans.rung;
+        plan.features = features;
+        plan.shared = spans.meta + spans.layout.shared;
+        plan.meta = (spans.meta, spans.layout.len);
+        plan.large = large_window::<O>(&mut random);
+        plan.large_table = (spans.meta + spans.layout.table, spans.layout.table_entries);
+        plan.most_step = most_step(limit);
+        plan.most_mappings = O::mapping_limit() / 4 * 3;
+        plan.policy = P::SET;
+        plan.policy_name = P::NAME;
+        plan.hook = options.hook;
+        plan.addresses = options.addresses;
+        lay_out_regions::<O, P>(&mut plan, &spans, page, &mut random);
+        self.finish(plan, &spans, options).ok_or(start_up)
+    }
+
+    /// Maps the shared state and the guest heaps, publishes the plan and closes its page.
+    fn finish(&self, mut plan: Plan, spans: &Spans, options: &Options) -> Option<()> {
+        let page = 1usize << plan.page_shift;
+        let make = |at, len| {
+            if spans.rung.reserved { O::open(at, len) } else { O::map(at, len) }
+        };
+        let shared_len = align_up(size_of::<SharedState>(), page)?;
+        make(plan.shared - page, page + shared_len).ok()?;
+        let mut features = plan.features;
+        features.wipe_on_fork =
+            features.wipe_on_fork && O::wipe_on_fork(plan.shared - page, page).is_ok();
+        plan.features = features;
+        // Secrets and records do not belong into core dumps; a kernel that cannot is no reason
+        // to fail.
+        let _ = O::no_dump(plan.shared - page, page + shared_len);
+        let heaps = spans.meta + spans.layout.heaps;
+        make(heaps, (1 + GUESTS) * ThreadHeap::STRIDE).ok()?;
+
+        let (at, len) = self.frozen.extent();
+        if P::SET.has(Set::SEAL) && options.for_good {
+            // What cannot be closed is found out by closing it; the report must be in the page
+            // before. So: assume success, publish, close, and say so if that was wrong.
+            plan.protected = true;
+            plan.sealed = features.seal;
+        }
+        let sealable = plan.protected;
+        self.frozen.publish(plan, heaps, spans.layout.most_heaps);
+        let state = shared(self.frozen);
+        state.markers.store(u32::from(features.guards), Relaxed);
+        super::shared::fork_word(self.plan()).store(1, Relaxed);
+        for number in 1..=GUESTS {
+            self.frozen.heap(number).set_up(
+                number as u32,
+                Standing::Guest,
+                Stream::from_kernel::<O>()?,
+            );
+        }
+        state.heaps.store(1 + GUESTS as u32, Relaxed);
+        self.frozen.set_ready();
+        if sealable && O::read_only(at, len).is_ok() && features.seal {
+            let _ = O::seal(at, len);
+        }
+        if crate::process::is(self.frozen) {
+            // May allocate, so it comes after everything else. Without it forks are still noticed
+            // where the kernel zeroes the fork word.
+            let _ = O::at_fork::<super::fork::Hooks<O, P>>();
+        }
+        Some(())
+    }
+}
+
+/// Finds address space for slots and metadata on the widest rung that holds.
+fn place<O: Os, P: Policy>(page: usize, limit: Option<usize>, random: &mut Stream) -> Option<Spans> {
+    let bits = O::address_bits();
+    let regions = CLASSES * P::PARTITIONS;
+    // Reserving is worth trying where address space is not limited, or by far enough.
+    let reserve = limit.is_none_or(|limit| limit >> 44 != 0);
+    for rung in ladder(regions, bits - 3, reserve) {
+        let layout = meta_layout::<O, P>(rung, page, limit, random);
+        let slots_len = regions << rung.region_shift;
+        for _ in 0..TRIES {
+            let slots = draw::<O>(bits, slots_len, page, random)?;
+            let meta = draw::<O>(bits, layout.len, page, random)?;
+            if slots < meta + layout.len && meta < slots + slots_len {
+                continue;
+            }
+            if !rung.reserved {
+                return Some(Spans { rung, slots, meta, layout });
+            }
+            match O::reserve(slots, slots_len) {
+                Ok(()) => {}
+                Err(MapError::Occupied) => continue,
+                Err(_) => break,
+            }
+            if O::reserve(meta, layout.len).is_ok() {
+                return Some(Spans { rung, slots, meta, layout });
+            }
+            let _ = O::unmap(slots, slots_len);
+        }
+    }
+    None
+}
+
+/// A random page-aligned address for `len` bytes in the lower half of the address space.
+fn draw<O: Os>(bits: u32, len: usize, page: usize, random: &mut Stream) -> Option<usize> {
+    // The lowest 64 GiB hold programs that are not position-independent and what they map low.
+    let low = (64 * GIB).min(1 << (bits - 5));
+    let high = (1usize << bits).checked_sub(1 << (bits - 4))?.checked_sub(len)?;
+    let room = high.checked_sub(low)?;
+    Some((low + random.below_long::<O>(room)) & !(page - 1))
+}
+
+/// The window in which large objects are placed: nothing is reserved there.
+fn large_window<O: Os>(random: &mut Stream) -> (usize, usize) {
+    let bits = O::address_bits();
+    let len = 1usize << (bits - 4).min(42);
+    match draw::<O>(bits, len, O::page_size(), random) {
+        Some(at) => (at, len),
+        None => (1 << (bits - 1), len),
+    }
+}
+
+fn meta_layout<O: Os, P: Policy>(
+    rung: Rung,
+    page: usize,
+    limit: Option<usize>,
+    random: &mut Stream,
+) -> MetaLayout {
+    let mut at = page * (1 + random.below::<O>(256) as usize) + page;
+    let mut next = |len: usize| {
+        let start = at;
+        at = (start + len).next_multiple_of(page) + page;
+        start
+    };
+    // The page before the shared state holds the fork word.
+    let shared = next(page + size_of::<SharedState>()) + page;
+    let most_heaps = if limit.is_some() { 256 } else { MOST_HEAPS };
+    let heaps = next(most_heaps * ThreadHeap::STRIDE);
+    let table_entries = match limit {
+        Some(limit) => (limit / (256 * KIB)).next_power_of_two().clamp(1 << 10, 1 << 20),
+        None => 1 << 20,
+    };
+    let table = next(large::table_bytes(table_entries));
+    let mut regions_len = 0usize;
+    for class in (0..CLASSES).filter_map(SizeClass::new) {
+        let shape = Shape::of(class, page.trailing_zeros());
+        let slabs = (1usize << rung.region_shift) >> shape.stride_shift;
+        let meta = slabs * shape.slab_meta as usize;
+        regions_len += P::PARTITIONS * (meta.next_multiple_of(page) + page);
+    }
+    let regions = next(regions_len);
+    let len = at + page * (1 + random.below::<O>(256) as usize);
+    MetaLayout { shared, heaps, most_heaps, table, table_entries, regions, len }
+}
+
+fn lay_out_regions<O: Os, P: Policy>(
+    plan: &mut Plan,
+    spans: &Spans,
+    page: usize,
+    random: &mut Stream,
+) {
+    let region_len = 1usize << spans.rung.region_shift;
+    let mut meta = spans.meta + spans.layout.regions;
+    for (i, cell) in plan.region.iter_mut().enumerate().take(MOST_REGIONS) {
+        if i >= plan.regions {
+            break;
+        }
+        let Some(class) = SizeClass::new(i / P::PARTITIONS) else { break };
+        let start = spans.slots + (i << spans.rung.region_shift);
+        // At least one page before the first slab stays inaccessible.
+        let offset = if P::SET.has(Set::RANDOM_OFFSET) {
+            page + (random.below_long::<O>(region_len / 4) & !(page - 1))
+        } else {
+            page
+        };
+        *cell = Region::new(class, plan.page_shift, start + offset, region_len - offset, meta);
+        let slabs = region_len >> cell.shape.stride_shift;
+        meta += (slabs * cell.shape.slab_meta as usize).next_multiple_of(page) + page;
+    }
+}
+
+/// Whether a heap was started at all.
+pub fn is_ready(frozen: &Frozen) -> bool {
+    frozen.status() == Status::Ready
+}

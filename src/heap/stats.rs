@@ -1,0 +1,1 @@
+pub struct Stats; pub struct ClassStats; pub struct ProtectionReport;

@@ -1,0 +1,115 @@
+//! Layer: heap. Giving way: under a limit that was lowered, and when memory runs out.
+
+#![expect(unsafe_code, reason = "checks that purged memory is zero")]
+
+use super::refill::{View, all_groups};
+use super::thread_heap::Entry;
+use super::{Heap, Outcome};
+use crate::geometry::SlabId;
+use crate::os::Os;
+use crate::policy::Policy;
+use crate::slab::memory::SlotMemory;
+use crate::slab::meta::{Link, header};
+use crate::violation::Kind;
+use core::sync::atomic::Ordering::Relaxed;
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    /// A slow path is about to ask for address space: if RLIMIT_AS is now below what the heap
+    /// has reserved, what is not committed is given back.
+    pub(super) fn heed_limit(&self) {
+        let plan = self.plan();
+        if !plan.rung.reserved {
+            return;
+        }
+        let Some(limit) = O::address_space_limit() else { return };
+        let shared = self.shared();
+        let reserved = (plan.regions << plan.region_shift) + plan.meta.1;
+        if limit >= reserved || shared.limit.swap(limit, Relaxed) != 0 {
+            return;
+        }
+        for (i, region) in plan.region.iter().enumerate().take(plan.regions) {
+            let start = plan.slots + (i << plan.region_shift);
+            let end = start + (1 << plan.region_shift);
+            let slabs = region.limit as usize * region.shape.slab_meta as usize;
+            let meta_end = region.meta + slabs.next_multiple_of(1 << plan.page_shift);
+            if let Some(state) = shared.region.get(i) {
+                state.trim::<O>(region, end, meta_end);
+            }
+            // The random offset before the first slab needs no mapping to be inaccessible.
+            let _ = O::unmap(start, region.base - start);
+        }
+        let made = shared.heaps.load(Relaxed) as usize;
+        let first = (&raw const *self.frozen.heap(0)).addr();
+        let stride = super::thread_heap::ThreadHeap::STRIDE;
+        let _ = O::unmap(first + made * stride, (self.frozen.most_heaps() - made) * stride);
+    }
+
+    /// Memory ran out: gives back every empty slab that this thread can reach. False if that was
+    /// nothing.
+    pub(super) fn give_way(&self) -> bool {
+        let mut given = false;
+        let thread = O::thread();
+        if let Some(mut entry) = self.enter(&thread) {
+            given |= self.purge_empty(&mut entry).unwrap_or(false);
+        }
+        if let Some((number, mut entry)) = self.borrow_abandoned() {
+            given |= self.purge_empty(&mut entry).unwrap_or(false);
+            self.return_abandoned(number, entry);
+        }
+        given
+    }
+
+    /// Gives back every empty slab of a heap.
+    pub(super) fn purge_empty(&self, entry: &mut Entry<'f>) -> Outcome<bool> {
+        let mut given = false;
+        self.fold_inbox(entry)?;
+        for number in 0..self.plan().regions {
+            let view = self.view(entry, number)?;
+            given |= self.purge_bin(&view)?;
+        }
+        Ok(given)
+    }
+
+    fn purge_bin(&self, view: &View<'f>) -> Outcome<bool> {
+        let mut given = false;
+        let mut next = Link(view.bin.spare.load(Relaxed));
+        while let Some(slab) = next.slab() {
+            let head = header(view.region, slab);
+            next = Link(head.next_spare.load(Relaxed));
+            if head.spare.load(Relaxed) == all_groups(view.region) {
+                self.purge(view, slab)?;
+                given = true;
+            }
+        }
+        Ok(given)
+    }
+
+    /// Before a bin grows: takes in what was freed of an abandoned heap and lets its empty slabs
+    /// of this region go, where the bin will find them.
+    pub(super) fn relieve_abandoned(&self, number: usize) -> Outcome<()> {
+        if self.shared().pool().is_empty() {
+            return Ok(());
+        }
+        let Some((heap, mut entry)) = self.borrow_abandoned() else { return Ok(()) };
+        self.fold_inbox(&mut entry)?;
+        let view = self.view(&entry, number)?;
+        self.ripen_idle(&mut entry, &view, true)?;
+        self.tidy(&mut entry, &view)?;
+        self.purge_bin(&view)?;
+        self.return_abandoned(heap, entry);
+        Ok(())
+    }
+
+    /// Memory of a group that is about to be given back must be as the wipe left it.
+    pub(super) fn check_wiped(&self, view: &View<'f>, slab: SlabId, at: usize) -> Outcome<()> {
+        let base = view.region.group(slab, at);
+        let size = view.region.shape.slot as usize;
+        let len = view.region.shape.slots_of(at) * size;
+        // SAFETY: the group is quiet and its slab open; the whole of its slots is one range.
+        let memory = unsafe { SlotMemory::new(base, len) };
+        if memory.is_zero(self.plan().features.avx2) {
+            return Ok(());
+        }
+        Err(view.fail(Kind::WriteAfterFreePurge, base))
+    }
+}

@@ -1,0 +1,123 @@
+//! Layer: mechanisms. One large object's mapping: placing it, guarding it, taking it away.
+//!
+//! ```text
+//! map             data                              data + data_len
+//! | guard, 1-16 pages | accessible pages .............. | guard, 1-16 pages |
+//! ```
+
+use super::Grounds;
+use super::table::Table;
+use crate::os::{MapError, Os};
+use crate::policy::{Policy, Set};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Most pages of a guard.
+const GUARD_PAGES: u32 = 16;
+/// Tries to find a free place.
+const TRIES: usize = 64;
+
+/// Where an object's pages are.
+#[derive(Clone, Copy, Debug)]
+pub struct Mapping {
+    pub data: usize,
+    pub data_len: usize,
+    pub map: usize,
+    pub map_len: usize,
+}
+
+impl Mapping {
+    /// Bytes of its guards.
+    pub fn guards(&self) -> usize {
+        self.map_len - self.data_len
+    }
+}
+
+/// Maps `data_len` bytes (whole pages) at an alignment, at a random place, guarded.
+pub fn make<O: Os, P: Policy>(
+    grounds: &Grounds<'_>,
+    table: &mut Table<'_, O>,
+    data_len: usize,
+    align: usize,
+) -> Option<Mapping> {
+    let page = grounds.ground.page;
+    let align = align.max(page);
+    let (window, window_len) = grounds.plan.large;
+    for _ in 0..TRIES {
+        let mut guard = || match P::SET.has(Set::RANDOM_OFFSET) {
+            true => (1 + table.random().below::<O>(GUARD_PAGES) as usize) * page,
+            false => page,
+        };
+        let (before, after) = (guard(), guard());
+        let map_len = before.checked_add(data_len)?.checked_add(after)?;
+        let room = window_len.checked_sub(map_len.checked_add(align)?)?;
+        let offset = table.random().below_long::<O>(room) & !(page - 1);
+        let data = (window + offset + before).checked_next_multiple_of(align)?;
+        let mapping = Mapping { data, data_len, map: data - before, map_len };
+        if table.meets_freed(mapping.map, mapping.map_len) {
+            continue;
+        }
+        match map::<O, P>(grounds, &mapping) {
+            Ok(()) => return Some(mapping),
+            Err(MapError::Occupied) => {}
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// Maps it, by guard markers in one writable mapping where they work.
+fn map<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> Result<(), MapError> {
+    let Mapping { data, data_len, map, map_len } = *mapping;
+    let end = data + data_len;
+    let ground = &grounds.ground;
+    if !P::SET.has(Set::GUARDS) {
+        return O::map(map, map_len);
+    }
+    if ground.markers.load(Relaxed) != 0 {
+        O::map(map, map_len)?;
+        if O::guard(map, data - map).is_ok() && O::guard(end, map + map_len - end).is_ok() {
+            return Ok(());
+        }
+        // Locked memory, or a filter that came later.
+        ground.markers.store(0, Relaxed);
+        O::unmap(map, map_len)?;
+    }
+    if ground.mappings.load(Relaxed) < ground.most_mappings {
+        O::reserve(map, map_len)?;
+        if O::open(data, data_len).is_ok() {
+            return Ok(());
+        }
+        let _ = O::unmap(map, map_len);
+    }
+    // The unmapped space around it is the guard then: nothing is placed next to it knowingly.
+    O::map(data, data_len)
+}
+
+/// Makes a freed object's range inaccessible and gives its memory back; the range stays taken,
+/// by a mapping where address space is plenty.
+pub fn retire<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> bool {
+    if !P::SET.has(Set::PURGE_CLOSE) {
+        // The control: the range stays readable and writable until it leaves the queue.
+        return O::discard(mapping.data, mapping.data_len).is_ok();
+    }
+    let keep = grounds.plan.rung.reserved && grounds.state_limit() == 0;
+    if keep
+        && O::close(mapping.map, mapping.map_len).is_ok()
+        && O::discard(mapping.map, mapping.map_len).is_ok()
+    {
+        return true;
+    }
+    O::unmap(mapping.map, mapping.map_len).is_ok()
+}
+
+/// Takes the pages from `keep` bytes on away from an object that shrinks.
+pub fn cut<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping, keep: usize) -> bool {
+    let (at, len) = (mapping.data + keep, mapping.data_len - keep);
+    if !P::SET.has(Set::GUARDS) {
+        return O::discard(at, len).is_ok();
+    }
+    if grounds.ground.markers.load(Relaxed) != 0 && O::guard(at, len).is_ok() {
+        return true;
+    }
+    O::discard(at, len).is_ok() && O::close(at, len).is_ok()
+}

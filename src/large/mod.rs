@@ -1,0 +1,340 @@
+//! Layer: mechanisms. Large objects: mappings of their own at random places, guarded on both
+//! sides, known only to an out-of-line table.
+//!
+//! A freed range becomes inaccessible at once and is not used again until at least 16 younger
+//! large frees and 16 MiB of younger freed address space are behind it.
+
+#![expect(unsafe_code, reason = "writes the pattern behind large objects, copies on resize")]
+
+mod mapping;
+mod table;
+
+pub use table::{EntryState, LargeEntry, LargeState, Table, table_bytes};
+
+use crate::heap::{Outcome, Plan, Request};
+use crate::os::{Os, pointer};
+use crate::policy::{Policy, Set};
+use crate::slab::provider::Ground;
+use crate::units::{MIB, align_up};
+use crate::violation::{Kind, Place, Violation};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use mapping::Mapping;
+
+/// Younger large frees, and MiB of younger freed address space, that lie behind a range before
+/// it is used again.
+pub const WAIT_FREES: u32 = 16;
+/// See [`WAIT_FREES`].
+pub const WAIT_MIB: u32 = 16;
+
+/// What large objects need of the heap.
+pub struct Grounds<'g> {
+    /// The plan.
+    pub plan: &'g Plan,
+    /// Their state.
+    pub state: &'g LargeState,
+    /// The machine.
+    pub ground: Ground<'g>,
+    /// RLIMIT_AS that the heap has made room for; 0 for none.
+    pub limit: &'g AtomicUsize,
+}
+
+impl<'g> Grounds<'g> {
+    pub(crate) fn state_limit(&self) -> usize {
+        self.limit.load(Relaxed)
+    }
+
+    /// Locks the table.
+    pub fn table<O: Os>(&self) -> Option<Table<'g, O>> {
+        let (at, entries) = self.plan.large_table;
+        self.state.lock::<O>(at, entries, |at, len| {
+            (self.ground.reserved && O::open(at, len).is_ok()) || O::map(at, len).is_ok()
+        })
+    }
+}
+
+/// Where an object lies in its pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// At their start.
+    Start,
+    /// At their end, as near as its alignment allows: an overflow meets the guard at once.
+    End,
+}
+
+fn shape(request: &Request) -> u32 {
+    request.align.trailing_zeros() | (request.origin as u32) << 8
+}
+
+/// A mapping of its own for a request; `None` if memory, address space or the table is exhausted.
+pub fn allocate<O: Os, P: Policy>(
+    grounds: &Grounds<'_>,
+    request: &Request,
+    fit: Fit,
+) -> Outcome<Option<NonNull<u8>>> {
+    let Some(mut table) = grounds.table::<O>() else { return Ok(None) };
+    Ok(add::<O, P>(grounds, &mut table, request, fit).and_then(|number| {
+        NonNull::new(pointer(table.entry(number).start.load(Relaxed)))
+    }))
+}
+
+fn add<O: Os, P: Policy>(
+    grounds: &Grounds<'_>,
+    table: &mut Table<'_, O>,
+    request: &Request,
+    fit: Fit,
+) -> Option<u32> {
+    let page = grounds.ground.page;
+    let data_len = align_up(request.size.max(1), page)?;
+    let number = table.reserve()?;
+    let Some(made) = mapping::make::<O, P>(grounds, table, data_len, request.align) else {
+        table.unreserve(number);
+        return None;
+    };
+    let entry = table.entry(number);
+    let start = match fit {
+        Fit::Start => made.data,
+        Fit::End => (made.data + data_len - request.size) & !(request.align.max(16) - 1),
+    };
+    entry.start.store(start, Relaxed);
+    entry.size.store(request.size, Relaxed);
+    store(entry, &made);
+    entry.set(EntryState::Live, shape(request));
+    table.insert(number);
+    let state = grounds.state;
+    state.live.fetch_add(1, Relaxed);
+    state.allocated.fetch_add(1, Relaxed);
+    state.live_bytes.fetch_add(data_len as u64, Relaxed);
+    state.guard_bytes.fetch_add(made.guards() as u64, Relaxed);
+    grounds.ground.mappings.fetch_add(2, Relaxed);
+    if P::SET.has(Set::CANARY) {
+        seal(grounds, entry);
+    }
+    Some(number)
+}
+
+fn store(entry: &LargeEntry, made: &Mapping) {
+    entry.data.store(made.data, Relaxed);
+    entry.data_len.store(made.data_len, Relaxed);
+    entry.map.store(made.map, Relaxed);
+    entry.map_len.store(made.map_len, Relaxed);
+}
+
+fn mapping_of(entry: &LargeEntry) -> Mapping {
+    Mapping {
+        data: entry.data.load(Relaxed),
+        data_len: entry.data_len.load(Relaxed),
+        map: entry.map.load(Relaxed),
+        map_len: entry.map_len.load(Relaxed),
+    }
+}
+
+/// The accessible bytes around the object: before it, and from its end to its last page's end.
+fn margins(entry: &LargeEntry) -> [(usize, usize); 2] {
+    let Mapping { data, data_len, .. } = mapping_of(entry);
+    let start = entry.start.load(Relaxed);
+    [(data, start), (start + entry.size.load(Relaxed), data + data_len)]
+}
+
+/// Fills the margins with the pattern of this object's address.
+fn seal(grounds: &Grounds<'_>, entry: &LargeEntry) {
+    let fill = fill(grounds, entry);
+    for (from, to) in margins(entry) {
+        for at in from..to {
+            // SAFETY: inside the object's accessible pages, outside the object.
+            unsafe { pointer::<u8>(at).write(pattern(fill, at)) };
+        }
+    }
+}
+
+fn is_sealed(grounds: &Grounds<'_>, entry: &LargeEntry) -> bool {
+    let fill = fill(grounds, entry);
+    let mut wrong = 0;
+    for (from, to) in margins(entry) {
+        for at in from..to {
+            // SAFETY: as for `seal`; volatile, since what it looks for are stray writes.
+            wrong |= unsafe { pointer::<u8>(at).read_volatile() } ^ pattern(fill, at);
+        }
+    }
+    wrong == 0
+}
+
+fn fill(grounds: &Grounds<'_>, entry: &LargeEntry) -> [u8; 8] {
+    grounds.plan.key.words(entry.start.load(Relaxed), 0).fill.to_ne_bytes()
+}
+
+fn pattern(fill: [u8; 8], at: usize) -> u8 {
+    fill.get(at & 7).copied().unwrap_or(1)
+}
+
+/// Finds a live object, checks it against the request, and its margins.
+fn find_live<O: Os, P: Policy>(
+    grounds: &Grounds<'_>,
+    table: &Table<'_, O>,
+    at: usize,
+    claim: Option<&Request>,
+) -> Outcome<u32> {
+    let fail = |kind| Err(Violation::new(kind).at(Place::Large, at));
+    let Some(number) = table.find(at) else {
+        if table.surrounding(at).is_some() {
+            return fail(if at & 7 == 0 { Kind::InteriorPointer } else { Kind::MisalignedPointer });
+        }
+        let kind = if at & 7 == 0 { Kind::ForeignPointer } else { Kind::MisalignedPointer };
+        return Err(Violation::new(kind).at(Place::Unknown, at));
+    };
+    let entry = table.entry(number);
+    if entry.state() != EntryState::Live {
+        return fail(Kind::DoubleFree);
+    }
+    if let Some(request) = claim {
+        if entry.size.load(Relaxed) != request.size {
+            return fail(Kind::WrongSize);
+        }
+        if entry.shape() != shape(request) {
+            return fail(Kind::WrongAlignment);
+        }
+    }
+    if P::SET.has(Set::CANARY) && !is_sealed(grounds, entry) {
+        return fail(Kind::Overflow);
+    }
+    Ok(number)
+}
+
+/// Frees a large object.
+pub fn free<O: Os, P: Policy>(
+    grounds: &Grounds<'_>,
+    at: usize,
+    claim: Option<&Request>,
+) -> Outcome<()> {
+    let Some(mut table) = grounds.table::<O>() else {
+        // A signal handler that interrupted the table's own lock: the object stays, unused and
+        // inaccessible to nobody but its former owner.
+        return Ok(());
+    };
+    let number = find_live::<O, P>(grounds, &table, at, claim)?;
+    drop_object::<O, P>(grounds, &mut table, number);
+    Ok(())
+}
+
+fn drop_object<O: Os, P: Policy>(grounds: &Grounds<'_>, table: &mut Table<'_, O>, number: u32) {
+    let entry = table.entry(number);
+    let made = mapping_of(entry);
+    let state = grounds.state;
+    mapping::retire::<O, P>(grounds, &made);
+    entry.set(EntryState::Freed, entry.shape());
+    let freed = state.freed.fetch_add(1, Relaxed) + 1;
+    let bytes = state.freed_bytes.fetch_add(made.map_len as u64, Relaxed) + made.map_len as u64;
+    entry.freed_at.store(freed as u32, Relaxed);
+    entry.freed_mib.store((bytes / MIB as u64) as u32, Relaxed);
+    state.live.fetch_sub(1, Relaxed);
+    state.live_bytes.fetch_sub(made.data_len as u64, Relaxed);
+    state.guard_bytes.fetch_sub(made.guards() as u64, Relaxed);
+    state.waiting.fetch_add(made.map_len as u64, Relaxed);
+    table.enqueue(number);
+    release_served::<O, P>(grounds, table);
+}
+
+/// Lets ranges go that have waited long enough.
+fn release_served<O: Os, P: Policy>(grounds: &Grounds<'_>, table: &mut Table<'_, O>) {
+    let state = grounds.state;
+    let wait = P::SET.has(Set::QUARANTINE);
+    while let Some(number) = state.oldest.load(Relaxed).checked_sub(1) {
+        let entry = table.entry(number);
+        let frees = (state.freed.load(Relaxed) as u32).wrapping_sub(entry.freed_at.load(Relaxed));
+        let mib = ((state.freed_bytes.load(Relaxed) / MIB as u64) as u32)
+            .wrapping_sub(entry.freed_mib.load(Relaxed));
+        if wait && (frees < WAIT_FREES || mib < WAIT_MIB) {
+            return;
+        }
+        table.dequeue();
+        table.remove(number);
+        let made = mapping_of(entry);
+        // Unmapping what is unmapped already is no error.
+        let _ = O::unmap(made.map, made.map_len);
+        state.waiting.fetch_sub(made.map_len as u64, Relaxed);
+        grounds.ground.mappings.fetch_sub(2, Relaxed);
+        table.unreserve(number);
+    }
+}
+
+/// Gives a large object another size. `None`: no memory for it, the object stays as it is.
+pub fn resize<O: Os, P: Policy>(
+    grounds: &Grounds<'_>,
+    at: usize,
+    claim: Option<&Request>,
+    request: &Request,
+) -> Outcome<Option<NonNull<u8>>> {
+    let Some(mut table) = grounds.table::<O>() else { return Ok(None) };
+    let number = find_live::<O, P>(grounds, &table, at, claim)?;
+    let entry = table.entry(number);
+    let made = mapping_of(entry);
+    let start = entry.start.load(Relaxed);
+    let Some(end) = start.checked_add(request.size) else { return Ok(None) };
+    let page = grounds.ground.page;
+    if end <= made.data + made.data_len && (start & (request.align - 1)) == 0 {
+        let old_size = entry.size.load(Relaxed);
+        clear(start + request.size.min(old_size), made.data + made.data_len);
+        entry.size.store(request.size, Relaxed);
+        entry.set(EntryState::Live, shape(request));
+        let keep = (end - made.data).max(1).next_multiple_of(page);
+        if keep < made.data_len && mapping::cut::<O, P>(grounds, &made, keep) {
+            entry.data_len.store(keep, Relaxed);
+            let cut = (made.data_len - keep) as u64;
+            grounds.state.live_bytes.fetch_sub(cut, Relaxed);
+            grounds.state.guard_bytes.fetch_add(cut, Relaxed);
+        }
+        if P::SET.has(Set::CANARY) {
+            seal(grounds, entry);
+        }
+        return Ok(NonNull::new(pointer(start)));
+    }
+    Ok(move_to_larger::<O, P>(grounds, &mut table, number, request))
+}
+
+/// Moves an object's pages to a larger mapping; copies only where the kernel cannot move them.
+fn move_to_larger<O: Os, P: Policy>(
+    grounds: &Grounds<'_>,
+    table: &mut Table<'_, O>,
+    number: u32,
+    request: &Request,
+) -> Option<NonNull<u8>> {
+    let new = add::<O, P>(grounds, table, request, Fit::Start)?;
+    let (from, to) = (table.entry(number), table.entry(new));
+    let (old, made) = (mapping_of(from), mapping_of(to));
+    let (start, size) = (from.start.load(Relaxed), from.size.load(Relaxed));
+    let target = to.start.load(Relaxed);
+    // The pattern must not reach the program with the moved page.
+    clear(start + size, old.data + old.data_len);
+    let whole = start == old.data && old.data_len <= made.data_len;
+    if !(whole && O::move_pages(old.data, made.data, old.data_len).is_ok()) {
+        // SAFETY: both ranges are accessible and the old object's size is below the new one's;
+        // they are different mappings.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                pointer::<u8>(start),
+                pointer::<u8>(target),
+                size.min(request.size),
+            );
+        }
+    }
+    if P::SET.has(Set::CANARY) {
+        // A moved last page took the new pattern's place.
+        seal(grounds, to);
+    }
+    drop_object::<O, P>(grounds, table, number);
+    NonNull::new(pointer(target))
+}
+
+fn clear(from: usize, to: usize) {
+    if from < to {
+        // SAFETY: the caller passes a part of an object's accessible pages that it may write.
+        unsafe { crate::wipe::wipe_long(pointer(from), to - from) }
+    }
+}
+
+/// The size of the live large object at `at`.
+pub fn size_of_object<O: Os>(grounds: &Grounds<'_>, at: usize) -> Option<usize> {
+    let table = grounds.table::<O>()?;
+    let entry = table.entry(table.find(at)?);
+    (entry.state() == EntryState::Live).then(|| entry.size.load(Relaxed))
+}

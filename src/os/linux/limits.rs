@@ -1,0 +1,124 @@
+//! Layer: os. The page size, and how much this process may use. Uses `file`.
+#![expect(unsafe_code, reason = "sysconf and getrlimit")]
+
+use super::{file::File, report};
+
+/// `DEFAULT_MAX_MAP_COUNT` of `include/linux/mm.h`, for when the setting cannot be read.
+const DEFAULT_MAPPINGS: usize = 65_530;
+
+/// The page size. A system that cannot tell it is one that nothing can be built on.
+pub(super) fn page_size() -> usize {
+    // SAFETY: a query by number, without memory; libc answers it from what the kernel passed.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    match usize::try_from(size) {
+        Ok(size) if size.is_power_of_two() => size,
+        _ => report::abort(),
+    }
+}
+
+/// RLIMIT_AS, unless unlimited.
+pub(super) fn address_space() -> Option<usize> {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: `limit` is a valid place for the answer for the length of the call.
+    let status = unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) };
+    if status != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
+        return None;
+    }
+    // More than an address can hold is no limit.
+    usize::try_from(limit.rlim_cur).ok()
+}
+
+/// `vm.max_map_count`.
+pub(super) fn mappings() -> usize {
+    File::open(c"/proc/sys/vm/max_map_count")
+        .and_then(|file| number_after(b"", |take| file.each_byte(take)))
+        .unwrap_or(DEFAULT_MAPPINGS)
+}
+
+/// Bytes of page tables, from the line `VmPTE:    44 kB`.
+pub(super) fn page_table_bytes() -> Option<usize> {
+    // The newline in front keeps a process named "VmPTE:" from being taken for it.
+    File::open(c"/proc/self/status")
+        .and_then(|file| number_after(b"\nVmPTE:", |take| file.each_byte(take)))
+        .and_then(|kib| kib.checked_mul(crate::units::KIB))
+}
+
+/// The decimal number that follows the first `key`, past blanks. `feed` hands over bytes one at
+/// a time, so that a file of any length is searched in a few registers. The first byte of `key`
+/// must not occur in it again: a mismatch then starts over without looking back.
+fn number_after(key: &[u8], feed: impl FnOnce(&mut dyn FnMut(u8) -> bool)) -> Option<usize> {
+    let mut matched = 0;
+    let mut number = None;
+    feed(&mut |byte| {
+        if let Some(&wanted) = key.get(matched) {
+            let restart = usize::from(key.first() == Some(&byte));
+            matched = if byte == wanted { matched + 1 } else { restart };
+            return true;
+        }
+        match byte {
+            b'0'..=b'9' => {
+                let digit = usize::from(byte - b'0');
+                let grown = number.unwrap_or(0usize).checked_mul(10);
+                number = grown.and_then(|n| n.checked_add(digit));
+                number.is_some()
+            }
+            b' ' | b'\t' => number.is_none(),
+            _ => false,
+        }
+    });
+    number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{child, exited};
+    use super::number_after;
+    use crate::os::{Linux, Os};
+
+    fn find(key: &[u8], text: &[u8]) -> Option<usize> {
+        number_after(key, |take| {
+            let _ = text.iter().all(|&byte| take(byte));
+        })
+    }
+
+    #[test]
+    fn numbers_are_found() {
+        assert_eq!(find(b"", b"65530\n"), Some(65530));
+        assert_eq!(
+            find(b"\nVmPTE:", b"Name: VmPTE: 1\n\nVmPT\nVmPTE:\t  44 kB\n9"),
+            Some(44)
+        );
+        assert_eq!(find(b"\nVmPTE:", b"VmRSS: 1 kB\n"), None);
+        assert_eq!(find(b"", b""), None);
+        assert_eq!(find(b"", b"x1"), None);
+        assert_eq!(find(b"", b"99999999999999999999999999"), None);
+    }
+
+    #[test]
+    fn the_process_has_limits() {
+        let size = Linux::page_size();
+        assert!(size.is_power_of_two());
+        let text = std::fs::read_to_string("/proc/sys/vm/max_map_count");
+        let count = text.map_or(65_530, |text| text.trim().parse().unwrap());
+        assert_eq!(Linux::mapping_limit(), count);
+        assert!(Linux::page_table_bytes().is_some_and(|bytes| bytes >= size));
+    }
+
+    #[test]
+    fn address_space_limit_is_the_one_in_force() {
+        let status = child(|| {
+            let limit = libc::rlimit {
+                rlim_cur: 1 << 40,
+                rlim_max: libc::RLIM_INFINITY,
+            };
+            // SAFETY: the structure is valid for the call; the limit is this child's alone.
+            let status = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+            assert_eq!(status, 0);
+            assert_eq!(Linux::address_space_limit(), Some(1 << 40));
+        });
+        assert_eq!(exited(status), 0);
+    }
+}

@@ -1,0 +1,29 @@
+//! Layer: faces. The process's own heap: one static start-up page, shared by every `Casemate`
+//! of the process.
+
+use crate::heap::{Frozen, Heap, Options};
+use crate::os::Os;
+use crate::policy::Policy;
+
+/// All that a program's memory corruption could look for at a fixed place: read-only once the
+/// heap has started.
+static PROCESS: Frozen = Frozen::new();
+
+/// For handles made after start-up.
+static STARTED: Options = Options::DEFAULT;
+
+/// The process's start-up page.
+#[inline(always)]
+pub(crate) fn frozen() -> &'static Frozen {
+    &PROCESS
+}
+
+/// Whether this is the process's heap and not one made by a test.
+pub(crate) fn is(frozen: &Frozen) -> bool {
+    core::ptr::eq(frozen, &PROCESS)
+}
+
+/// The process's heap, for hooks that run after it has started.
+pub(crate) fn heap<O: Os, P: Policy>() -> Heap<'static, O, P> {
+    Heap::new(&PROCESS, &STARTED)
+}

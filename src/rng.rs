@@ -1,0 +1,164 @@
+//! Layer: mechanisms. Random numbers: a ChaCha8 stream, seeded by the kernel, reseeded after a
+//! set volume of output.
+//!
+//! The stream hands out the words of a block by itself instead of using `rand_core`'s buffered
+//! front end, whose slicing can panic as far as the compiler can tell.
+
+use crate::os::Os;
+use rand_chacha::ChaCha8Core;
+use rand_core::{SeedableRng, block::Generator};
+use zeroize::Zeroize;
+
+/// Words that the generator makes at a time.
+const BLOCK: usize = 64;
+/// Blocks (of 256 bytes) after which a new seed is drawn from the kernel: 1 MiB of output.
+const BLOCKS_PER_SEED: u32 = 4096;
+
+/// A stream of random numbers for one heap.
+pub struct Stream {
+    core: ChaCha8Core,
+    words: [u32; BLOCK],
+    used: usize,
+    blocks: u32,
+}
+
+impl Stream {
+    /// A stream with a seed from the kernel; `None` if the kernel gives none.
+    pub fn from_kernel<O: Os>() -> Option<Self> {
+        let mut seed = [0u8; 32];
+        if !O::entropy(&mut seed) {
+            return None;
+        }
+        let stream = Stream::from_seed(seed);
+        seed.zeroize();
+        Some(stream)
+    }
+
+    /// A stream with this seed, for tests that need the same numbers twice.
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Stream {
+            core: ChaCha8Core::from_seed(seed),
+            words: [0; BLOCK],
+            used: BLOCK,
+            blocks: 0,
+        }
+    }
+
+    /// 32 random bits. After 1 MiB of output the stream takes a new seed first; should the
+    /// kernel refuse it, the old stream goes on (ChaCha8 is far from exhausted) and asks again.
+    #[inline]
+    pub fn word<O: Os>(&mut self) -> u32 {
+        if self.used >= BLOCK {
+            self.refill::<O>();
+        }
+        let word = match self.words.get_mut(self.used) {
+            // A word handed out is gone from memory: what was drawn cannot be read later.
+            Some(word) => core::mem::take(word),
+            None => 0,
+        };
+        self.used += 1;
+        word
+    }
+
+    #[cold]
+    fn refill<O: Os>(&mut self) {
+        self.blocks += 1;
+        if self.blocks > BLOCKS_PER_SEED
+            && let Some(fresh) = Stream::from_kernel::<O>()
+        {
+            *self = fresh;
+            self.blocks = 1;
+        }
+        self.core.generate(&mut self.words);
+        self.used = 0;
+    }
+
+    /// 64 random bits.
+    #[inline]
+    pub fn long<O: Os>(&mut self) -> u64 {
+        u64::from(self.word::<O>()) << 32 | u64::from(self.word::<O>())
+    }
+
+    /// A uniformly random number below `n` (0 for 0): Lemire's multiplication, with rejection.
+    #[inline]
+    pub fn below<O: Os>(&mut self, n: u32) -> u32 {
+        let mut product = u64::from(self.word::<O>()) * u64::from(n);
+        if (product as u32) < n {
+            let least = n.wrapping_neg().checked_rem(n).unwrap_or(0);
+            while (product as u32) < least {
+                product = u64::from(self.word::<O>()) * u64::from(n);
+            }
+        }
+        (product >> 32) as u32
+    }
+
+    /// A random number below `n`, for address spans: uniform to within 2^-64 of a share.
+    #[inline]
+    pub fn below_long<O: Os>(&mut self, n: usize) -> usize {
+        ((u128::from(self.long::<O>()) * n as u128) >> 64) as usize
+    }
+
+    /// Shuffles the items uniformly (Fisher and Yates).
+    pub fn shuffle<O: Os>(&mut self, items: &mut [u8]) {
+        let mut i = items.len();
+        while i > 1 {
+            let j = self.below::<O>(i as u32) as usize;
+            i -= 1;
+            // `j` is at most `i`; said again so that the compiler needs no bounds check.
+            if j <= i && i < items.len() {
+                items.swap(i, j);
+            }
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.words.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::Linux;
+
+    #[test]
+    fn streams_differ_and_seeds_repeat() {
+        let mut a = Stream::from_kernel::<Linux>().unwrap();
+        let mut b = Stream::from_kernel::<Linux>().unwrap();
+        assert_ne!(a.long::<Linux>(), b.long::<Linux>());
+        let mut c = Stream::from_seed([7; 32]);
+        let mut d = Stream::from_seed([7; 32]);
+        for _ in 0..1000 {
+            assert_eq!(c.word::<Linux>(), d.word::<Linux>());
+        }
+    }
+
+    #[test]
+    fn a_new_seed_is_taken_after_the_set_volume() {
+        let mut c = Stream::from_seed([7; 32]);
+        let mut d = Stream::from_seed([7; 32]);
+        let volume = BLOCKS_PER_SEED as usize * BLOCK;
+        for _ in 0..volume {
+            assert_eq!(c.word::<Linux>(), d.word::<Linux>());
+        }
+        let same = (0..64).filter(|_| c.word::<Linux>() == d.word::<Linux>()).count();
+        assert!(same < 8, "both went on with the old seed");
+    }
+
+    #[test]
+    fn below_stays_below_and_reaches_all() {
+        let mut s = Stream::from_seed([1; 32]);
+        for n in [1u32, 2, 3, 63] {
+            let mut seen = 0u64;
+            for _ in 0..4000 {
+                let x = s.below::<Linux>(n);
+                assert!(x < n);
+                seen |= 1 << x;
+            }
+            assert_eq!(seen.count_ones(), n);
+        }
+        assert_eq!(s.below::<Linux>(0), 0);
+    }
+}

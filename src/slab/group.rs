@@ -1,0 +1,238 @@
+//! Layer: mechanisms. The states of a group's slots and every transition between them.
+//!
+//! A group is up to 63 slots of one slab. Its state lies out of line, in two parts that share no
+//! cache line, so that the thread that owns the group needs no read-modify-write and threads
+//! that free its objects never write to the owner's lines:
+//!
+//! ```text
+//! owner's part    live: bitmap              record[]: one word per slot
+//! others' part    claim: bitmap   done: bitmap, bit 63 = Q (queued)   next   owner
+//!
+//!                 live  claim  done
+//!   free            0     0     0     handed out by the owner only
+//!   allocated       1     0     0
+//!   being freed     1     1     0     by another thread, which wipes it now
+//!   handed over     1     1     1     wiped; the owner folds it in: back to free
+//!   anything else                     a violation
+//! ```
+//!
+//! The order of the remote free is what makes it safe: the slot is claimed before it is wiped,
+//! and looked at again after it is claimed, so a second free that was preempted before its claim
+//! finds that the object has gone and wipes nothing.
+
+use crate::bitmap::bit;
+use crate::record::Record;
+use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::violation::Kind;
+
+use Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// Most slots a group can have; the 64th bit is [`QUEUED`].
+pub const MOST: usize = 63;
+
+/// The bit of `done` that says that the group is on its owner's inbox, or about to be.
+pub const QUEUED: u64 = 1 << 63;
+
+/// Written by the thread that owns the group, read by all.
+#[derive(Default)]
+#[repr(C)]
+pub struct OwnerPart {
+    /// Slots that are handed out.
+    pub live: AtomicU64,
+    /// Snapshot of the free slots when the group was queued for quarantine.
+    pub waiting: AtomicU64,
+    /// The bin's count of frees when it was queued, modulo 2^32.
+    pub queued_at: AtomicU32,
+    /// Next group in the quarantine queue: its number plus one, 0 at the end.
+    pub next: AtomicU32,
+    /// What the owner is doing with the group, see the heap's `phase`.
+    pub phase: AtomicU32,
+    /// Frees until the group is ripe; out of reach while it is not idle.
+    pub until: AtomicU32,
+}
+
+/// Written by threads that free objects of a group that they do not own.
+#[derive(Default)]
+#[repr(C)]
+pub struct OthersPart {
+    /// Slots that some thread is freeing.
+    pub claim: AtomicU64,
+    /// Slots that are wiped and wait for the owner, and [`QUEUED`].
+    pub done: AtomicU64,
+    /// Next group on the owner's inbox.
+    pub next: AtomicU64,
+    /// Index of the owning heap; 0 while the slab belongs to none.
+    pub owner: AtomicU32,
+}
+
+/// One group's state: its two parts and its slots' records.
+#[derive(Clone, Copy)]
+pub struct Group<'m> {
+    /// The owner's part.
+    pub own: &'m OwnerPart,
+    /// The others' part.
+    pub others: &'m OthersPart,
+    /// One record per slot.
+    pub records: &'m [AtomicU32],
+}
+
+/// Proof that the holder, and nobody else, is freeing this slot of a group it does not own:
+/// steps 1 to 3 of the remote free have succeeded.
+#[must_use]
+pub struct Claimed {
+    slot: usize,
+    /// The record the object was allocated with.
+    pub record: Record,
+}
+
+/// Whether a remote free must put the group on its owner's inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Handover {
+    /// Push it: this was the first slot since the owner last looked.
+    Push,
+    /// It is on its way already.
+    Queued,
+}
+
+impl<'m> Group<'m> {
+    #[inline]
+    fn word(&self, slot: usize) -> Result<&'m AtomicU32, Kind> {
+        self.records.get(slot).ok_or(Kind::Metadata)
+    }
+
+    /// The slot's record as it is now.
+    #[inline]
+    pub fn record(&self, slot: usize) -> Result<Record, Kind> {
+        Ok(Record::from_bits(self.word(slot)?.load(Relaxed)))
+    }
+
+    /// Owner: takes the slot for an object of this shape. Fails if it is live. The caller then
+    /// prepares the slot's memory and calls [`publish`](Group::publish).
+    #[inline]
+    pub fn begin(&self, slot: usize, shape: Record) -> Result<Record, Kind> {
+        let word = self.word(slot)?;
+        if self.own.live.load(Relaxed) & bit(slot) != 0 {
+            return Err(Kind::Metadata);
+        }
+        let record = Record::from_bits(word.load(Relaxed)).next(shape);
+        word.store(record.bits(), Relaxed);
+        Ok(record)
+    }
+
+    /// Owner: the slot, begun and with its canary written, is live.
+    #[inline]
+    pub fn publish(&self, slot: usize) {
+        let live = self.own.live.load(Relaxed);
+        // Release: whoever sees the bit sees the record and the canary.
+        self.own.live.store(live | bit(slot), Release);
+    }
+
+    /// Owner: the slot is allocated and nobody is freeing it; its record.
+    #[inline]
+    pub fn check_owned(&self, slot: usize) -> Result<Record, Kind> {
+        let record = self.record(slot)?;
+        if self.own.live.load(Relaxed) & bit(slot) == 0 {
+            return Err(not_live(record));
+        }
+        if self.others.claim.load(Relaxed) & bit(slot) != 0 {
+            return Err(Kind::DoubleFree);
+        }
+        Ok(record)
+    }
+
+    /// Owner: the slot, found good by [`check_owned`](Group::check_owned) and wiped, is free.
+    /// Returns the live set that remains.
+    #[inline]
+    pub fn release_owned(&self, slot: usize) -> u64 {
+        let live = self.own.live.load(Relaxed) & !bit(slot);
+        self.own.live.store(live, Release);
+        live
+    }
+
+    /// Owner: the object stays in its slot with another size.
+    #[inline]
+    pub fn resize_owned(&self, slot: usize, shape: Record) -> Result<Record, Kind> {
+        let word = self.word(slot)?;
+        let record = Record::from_bits(word.load(Relaxed)).resized(shape);
+        word.store(record.bits(), Relaxed);
+        Ok(record)
+    }
+
+    /// Others: steps 1 to 3. From here on the slot is the caller's to read and wipe.
+    #[inline]
+    pub fn claim(&self, slot: usize) -> Result<Claimed, Kind> {
+        let word = self.word(slot)?;
+        let before = self.own.live.load(Acquire);
+        let record = Record::from_bits(word.load(Relaxed));
+        if before & bit(slot) == 0 {
+            return Err(not_live(record));
+        }
+        if self.others.claim.fetch_or(bit(slot), AcqRel) & bit(slot) != 0 {
+            return Err(Kind::DoubleFree);
+        }
+        // Looked at again: the object may have been freed, and its slot handed to a new owner,
+        // between the first look and the claim.
+        let after = self.own.live.load(Acquire);
+        if after & bit(slot) == 0 || word.load(Relaxed) != record.bits() {
+            return Err(Kind::RacingFree);
+        }
+        // Release: whoever sees the slot being wiped sees that it is claimed.
+        fence(Release);
+        Ok(Claimed { slot, record })
+    }
+
+    /// Others: step 5. The slot is wiped; the owner may have it. On [`Handover::Push`] the caller
+    /// pushes the group on the owner's inbox and touches nothing of it afterwards.
+    #[inline]
+    pub fn hand_over(&self, claimed: Claimed) -> Handover {
+        let old = self.others.done.fetch_or(bit(claimed.slot) | QUEUED, AcqRel);
+        if old & QUEUED == 0 { Handover::Push } else { Handover::Queued }
+    }
+
+    /// Owner: takes in what others freed, for a group that comes off the inbox. The caller has
+    /// read `next` already: from the swap on the group may be pushed again.
+    #[inline]
+    pub fn fold_from_inbox(&self) -> Result<u64, Kind> {
+        self.fold(self.others.done.swap(0, AcqRel) & !QUEUED)
+    }
+
+    /// Owner: the same for a group that may be on the inbox and stays there.
+    #[inline]
+    pub fn fold_in_place(&self) -> Result<u64, Kind> {
+        self.fold(self.others.done.fetch_and(QUEUED, AcqRel) & !QUEUED)
+    }
+
+    /// Clears `done` slots from `live` and `claim`; returns them.
+    fn fold(&self, done: u64) -> Result<u64, Kind> {
+        let live = self.own.live.load(Relaxed);
+        if done & !live != 0 {
+            return Err(Kind::RacingFree);
+        }
+        self.own.live.store(live & !done, Release);
+        let claim = self.others.claim.fetch_and(!done, AcqRel);
+        if done & !claim != 0 {
+            return Err(Kind::Metadata);
+        }
+        if claim & !done & !live != 0 {
+            return Err(Kind::RacingFree);
+        }
+        Ok(done)
+    }
+
+    /// Owner: whether the group can leave its heap: no slot in use, none on its way.
+    pub fn is_quiet(&self) -> bool {
+        // A read-modify-write, so that a claim which comes later sees the owner's last store to
+        // `live` and fails. After a mere load it may still find the slot live, and then wipes it
+        // in the heap that has it next.
+        self.own.live.load(Relaxed) == 0
+            && self.others.claim.fetch_or(0, AcqRel) == 0
+            && self.others.done.load(Acquire) == 0
+    }
+}
+
+/// What a free of a slot that is not live was.
+#[inline]
+fn not_live(record: Record) -> Kind {
+    if record.was_used() { Kind::DoubleFree } else { Kind::ForeignPointer }
+}

@@ -1,0 +1,183 @@
+//! Layer: mechanisms. The memory of one slot: checking, preparing, verifying and wiping it.
+//!
+//! ```text
+//!  start          requested end              start + slot
+//!  | object ......| slack: fill pattern ...| canary (8) |
+//! ```
+
+#![expect(unsafe_code, reason = "the only place that reads and writes slot memory")]
+
+use crate::canary::Words;
+use crate::os::pointer;
+use crate::size_class::CANARY;
+use crate::sync::{Ordering, fence};
+use crate::wipe;
+use core::sync::atomic::AtomicU64;
+
+/// The memory of a slot of an open slab.
+///
+/// Holding one proves that `[start, start + len)` is mapped readable and writable, is aligned to
+/// 16, and belongs to the heap: the slot is free and the holder owns its group, or its object is
+/// being allocated, freed or resized by the holder.
+#[derive(Clone, Copy)]
+pub struct SlotMemory {
+    start: usize,
+    len: usize,
+}
+
+impl SlotMemory {
+    /// # Safety
+    /// The caller has what holding the value proves.
+    #[inline(always)]
+    pub unsafe fn new(start: usize, len: usize) -> Self {
+        SlotMemory { start, len }
+    }
+
+    /// Where it starts.
+    #[inline(always)]
+    pub fn start(self) -> usize {
+        self.start
+    }
+
+    /// Whether it holds nothing but zeros.
+    #[inline(always)]
+    pub fn is_zero(self, wide: bool) -> bool {
+        // SAFETY: mapped and aligned by the type's proof.
+        unsafe { wipe::is_zero(pointer(self.start), self.len, wide) }
+    }
+
+    /// Overwrites all of it with zeros.
+    #[inline(always)]
+    pub fn wipe(self) {
+        // SAFETY: mapped and aligned by the type's proof; the object is dead, or not yet born.
+        unsafe { wipe::wipe(pointer(self.start), self.len) }
+    }
+
+    /// Overwrites `[from, to)`, offsets in the slot, with zeros.
+    pub fn wipe_part(self, from: usize, to: usize) {
+        if from < to && to <= self.len {
+            // SAFETY: inside the slot, which the holder may write.
+            unsafe { wipe::wipe_long(pointer::<u8>(self.start + from), to - from) }
+        }
+    }
+
+    /// Writes the slack pattern and the canary behind an object that leaves `slack` bytes.
+    #[inline(always)]
+    pub fn seal(self, slack: usize, words: Words) {
+        let tail = self.len - CANARY;
+        let end = tail - slack;
+        // SAFETY: every word written lies between the one that holds the object's last bytes and
+        // the slot's end; they are aligned to 8 since `start` and `len` are.
+        unsafe {
+            pointer::<u64>(self.start + tail).write(words.tail);
+            if slack != 0 {
+                let mut at = end & !7;
+                if at != end {
+                    let keep = keep_mask(end);
+                    let word = pointer::<u64>(self.start + at);
+                    word.write(word.read() & keep | words.fill & !keep);
+                    at += 8;
+                }
+                while at < tail {
+                    pointer::<u64>(self.start + at).write_volatile(words.fill);
+                    at += 8;
+                }
+            }
+        }
+    }
+
+    /// Whether slack and canary are as [`seal`](SlotMemory::seal) left them.
+    #[inline(always)]
+    pub fn is_sealed(self, slack: usize, words: Words) -> bool {
+        let tail = self.len - CANARY;
+        let end = tail.wrapping_sub(slack);
+        if end > tail {
+            return false;
+        }
+        // SAFETY: as for `seal`.
+        unsafe {
+            let mut wrong = pointer::<u64>(self.start + tail).read() ^ words.tail;
+            if slack != 0 {
+                let mut at = end & !7;
+                if at != end {
+                    let keep = keep_mask(end);
+                    wrong |= (pointer::<u64>(self.start + at).read() ^ words.fill) & !keep;
+                    at += 8;
+                }
+                while at < tail {
+                    wrong |= pointer::<u64>(self.start + at).read_volatile() ^ words.fill;
+                    at += 8;
+                }
+            }
+            wrong == 0
+        }
+    }
+
+    /// Copies `len` bytes from the start of this slot to `to`.
+    ///
+    /// # Safety
+    /// `to` is valid for writing `len` bytes that do not overlap the slot.
+    pub unsafe fn copy_to(self, to: *mut u8, len: usize) {
+        // SAFETY: the slot is readable for `self.len` bytes; the rest is the caller's.
+        unsafe { core::ptr::copy_nonoverlapping(pointer::<u8>(self.start), to, len.min(self.len)) }
+    }
+}
+
+/// The word at the end of some slot of an open slab, which its owner may be writing just now.
+///
+/// # Safety
+/// `end` is the end of a slot whose slab is open, a multiple of 16.
+#[inline(always)]
+pub unsafe fn tail_word(end: usize) -> u64 {
+    // SAFETY: mapped and aligned to 8 by the caller; read as an atomic, since another thread may
+    // be wiping it.
+    let word = unsafe { AtomicU64::from_ptr(pointer::<u64>(end - CANARY)) };
+    let value = word.load(Ordering::Relaxed);
+    // Acquire: if this is what a remote free's wipe left, the claim that preceded it is seen too.
+    fence(Ordering::Acquire);
+    value
+}
+
+/// The bits of the word around `end` that belong to the object.
+#[inline(always)]
+fn keep_mask(end: usize) -> u64 {
+    let bits = (end & 7) * 8;
+    if cfg!(target_endian = "little") { (1u64 << bits) - 1 } else { !(u64::MAX >> bits) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+
+    #[repr(align(16))]
+    struct Slot([u8; 160]);
+
+    const WORDS: Words =
+        Words { tail: 0x1122_3344_5566_0077, fill: 0x0123_4567_89ab_cdef | 0x0101_0101_0101_0101 };
+
+    #[test]
+    fn every_byte_past_the_end_is_watched_and_none_of_the_object() {
+        for len in [16usize, 32, 144] {
+            for slack in 0..=len - CANARY {
+                let mut buffer = Box::new(Slot([0; 160]));
+                let start = buffer.0.as_mut_ptr().expose_provenance();
+                // SAFETY: the buffer is `len` bytes or more, aligned, and only used here.
+                let slot = unsafe { SlotMemory::new(start, len) };
+                slot.seal(slack, WORDS);
+                assert!(slot.is_sealed(slack, WORDS));
+                let object = len - CANARY - slack;
+                for i in 0..len {
+                    // SAFETY: inside the buffer.
+                    let byte = unsafe { &mut *pointer::<u8>(start + i) };
+                    let old = core::mem::replace(byte, !*byte);
+                    assert_eq!(slot.is_sealed(slack, WORDS), i < object, "{len} {slack} {i}");
+                    // SAFETY: as above.
+                    unsafe { pointer::<u8>(start + i).write(old) };
+                }
+                slot.wipe();
+                assert!(slot.is_zero(false));
+            }
+        }
+    }
+}

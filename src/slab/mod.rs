@@ -1,0 +1,14 @@
+//! Layer: mechanisms. Slabs: the states of a group of slots, the memory of a slot, and where
+//! slabs come from.
+
+pub mod group;
+pub mod inbox;
+#[cfg(not(loom))]
+pub mod lock;
+#[cfg(not(loom))]
+pub mod memory;
+#[cfg(not(loom))]
+pub mod meta;
+pub mod pool;
+#[cfg(not(loom))]
+pub mod provider;

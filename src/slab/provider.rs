@@ -1,0 +1,337 @@
+//! Layer: mechanisms. Where slabs come from: a region's committed part, grown in steps, and its
+//! free slabs, drawn at random.
+//!
+//! ```text
+//!          closed                open                  closed
+//!   commit ------>  free slabs --take--> a heap's slab --give_back--> free slabs
+//! ```
+//!
+//! A closed slab is inaccessible and has no memory. On kernels with guard markers a step is made
+//! writable as a whole and guarded as a whole, in two calls; opening a slab removes the markers
+//! of its slots and leaves those behind it.
+
+use super::lock::Lock;
+use super::meta::{Backing, OPEN, header};
+use crate::geometry::{Region, SlabId};
+use crate::os::{MapError, Os};
+use crate::policy::{Policy, Set};
+use crate::rng::Stream;
+use crate::units::{KIB, MIB, align_down};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use Ordering::{Acquire, Relaxed, Release};
+
+/// The changing part of a region, out of line.
+#[derive(Default)]
+#[repr(C, align(128))]
+pub struct RegionState {
+    /// Slabs that exist: their metadata is mapped.
+    pub frontier: AtomicU32,
+    /// Slabs that nobody has.
+    pub free: AtomicU32,
+    /// Metadata bytes that are mapped.
+    meta: AtomicUsize,
+    /// Nonzero once the address space beyond the frontier was given back, or never was reserved.
+    unreserved: AtomicU32,
+    /// Slabs that were closed again.
+    pub purged: AtomicU64,
+    /// Open slabs without a guard behind them.
+    pub bare: AtomicU32,
+    /// Serialises growth, taking and giving back.
+    pub lock: Lock,
+}
+
+/// Facts of the machine and the counters that all regions share.
+pub struct Ground<'g> {
+    /// The page size.
+    pub page: usize,
+    /// Whether the plan's address space was reserved at start-up.
+    pub reserved: bool,
+    /// Most bytes that a step of growth may take.
+    pub most_step: usize,
+    /// Whether guard markers work, found out again when one is refused.
+    pub markers: &'g AtomicU32,
+    /// Mappings that slabs and large objects have split off.
+    pub mappings: &'g AtomicUsize,
+    /// Most of those before guards are left out.
+    pub most_mappings: usize,
+}
+
+impl RegionState {
+    /// Draws a free slab and opens it; grows the region if there is none. `None`: the region is
+    /// full or memory is exhausted.
+    pub fn take<O: Os, P: Policy>(
+        &self,
+        region: &Region,
+        ground: &Ground<'_>,
+        random: &mut Stream,
+    ) -> Option<SlabId> {
+        let slab = {
+            let _held = self.lock.acquire::<O>()?;
+            if self.free.load(Relaxed) == 0 && !self.grow::<O, P>(region, ground) {
+                return None;
+            }
+            self.draw::<O, P>(region, random)?
+        };
+        if self.open::<O>(region, slab, ground) {
+            return Some(slab);
+        }
+        // Could not be opened: mappings or memory ran out. A new step without guards may still
+        // be had where only mappings did.
+        let _held = self.lock.acquire::<O>()?;
+        let fresh = self.frontier.load(Relaxed);
+        ground.mappings.fetch_max(ground.most_mappings, Relaxed);
+        let grown = self.grow::<O, P>(region, ground);
+        self.push(region, slab);
+        if !grown || Backing::of(header(region, SlabId(fresh)).state.load(Relaxed)) != Backing::Bare
+        {
+            return None;
+        }
+        self.remove(region, fresh);
+        let slab = SlabId(fresh);
+        header(region, slab).state.fetch_or(OPEN, Relaxed);
+        Some(slab)
+    }
+
+    /// Closes a slab that is all zero and whose owner is done with it, and puts it back.
+    pub fn give_back<O: Os, P: Policy>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) {
+        self.close::<O, P>(region, slab, ground);
+        header(region, slab).owner.store(0, Release);
+        if let Some(_held) = self.lock.acquire::<O>() {
+            self.push(region, slab);
+            self.purged.fetch_add(1, Relaxed);
+        }
+        // Otherwise a signal handler interrupted this very lock: the slab stays out of use.
+    }
+
+    /// Marks the region's address space beyond what is committed as not reserved and unmaps it.
+    /// Returns the bytes given back.
+    pub fn trim<O: Os>(&self, region: &Region, end: usize, meta_end: usize) -> usize {
+        let Some(_held) = self.lock.acquire::<O>() else { return 0 };
+        if self.unreserved.swap(1, Relaxed) != 0 {
+            return 0;
+        }
+        let used = region.slab(SlabId(self.frontier.load(Relaxed)));
+        let meta_used = region.meta + self.meta.load(Relaxed);
+        let mut freed = 0;
+        for (from, to) in [(used, end), (meta_used, meta_end)] {
+            if from < to && O::unmap(from, to - from).is_ok() {
+                freed += to - from;
+            }
+        }
+        freed
+    }
+
+    fn draw<O: Os, P: Policy>(&self, region: &Region, random: &mut Stream) -> Option<SlabId> {
+        let free = self.free.load(Relaxed);
+        let last = free.checked_sub(1)?;
+        let pick = if P::SET.has(Set::RANDOM_SLAB) { random.below::<O>(free) } else { last };
+        let slab = header(region, SlabId(pick)).free_cell.load(Relaxed);
+        let moved = header(region, SlabId(last)).free_cell.load(Relaxed);
+        header(region, SlabId(pick)).free_cell.store(moved, Relaxed);
+        self.free.store(last, Relaxed);
+        if slab < self.frontier.load(Relaxed) { Some(SlabId(slab)) } else { None }
+    }
+
+    fn push(&self, region: &Region, slab: SlabId) {
+        let free = self.free.load(Relaxed);
+        if free < self.frontier.load(Relaxed) {
+            header(region, SlabId(free)).free_cell.store(slab.0, Relaxed);
+            self.free.store(free + 1, Relaxed);
+        }
+    }
+
+    fn remove(&self, region: &Region, slab: u32) {
+        let free = self.free.load(Relaxed);
+        for i in 0..free {
+            let cell = &header(region, SlabId(i)).free_cell;
+            if cell.load(Relaxed) == slab {
+                let last = header(region, SlabId(free - 1)).free_cell.load(Relaxed);
+                cell.store(last, Relaxed);
+                self.free.store(free - 1, Relaxed);
+                return;
+            }
+        }
+    }
+
+    /// Commits the next step of slabs. The lock is held.
+    fn grow<O: Os, P: Policy>(&self, region: &Region, ground: &Ground<'_>) -> bool {
+        let frontier = self.frontier.load(Relaxed);
+        let shift = region.shape.stride_shift;
+        let most = (8 * MIB).min(ground.most_step) >> shift;
+        let least = if ground.reserved { 8 } else { (256 * KIB).min(ground.most_step) >> shift };
+        let wanted = (frontier / 2).clamp(least.max(1) as u32, most.max(least).max(1) as u32);
+        let mut step = wanted.min(region.limit.saturating_sub(frontier));
+        while step > 0 {
+            if self.grow_by::<O, P>(region, frontier, step, ground) {
+                return true;
+            }
+            step /= 2;
+        }
+        false
+    }
+
+    fn grow_by<O: Os, P: Policy>(
+        &self,
+        region: &Region,
+        frontier: u32,
+        step: u32,
+        ground: &Ground<'_>,
+    ) -> bool {
+        if !self.grow_meta::<O>(region, frontier + step, ground) {
+            return false;
+        }
+        let at = region.slab(SlabId(frontier));
+        let len = (step as usize) << region.shape.stride_shift;
+        let Some(backing) = self.commit::<O, P>(region, at, len, ground) else { return false };
+        self.frontier.store(frontier + step, Release);
+        // Backwards, so that without random choice slabs are taken in ascending order.
+        for slab in (frontier..frontier + step).rev() {
+            header(region, SlabId(slab)).state.store(backing as u32, Relaxed);
+            self.push(region, SlabId(slab));
+        }
+        true
+    }
+
+    fn grow_meta<O: Os>(&self, region: &Region, slabs: u32, ground: &Ground<'_>) -> bool {
+        let have = self.meta.load(Relaxed);
+        let need = slabs as usize * region.shape.slab_meta as usize;
+        if need <= have {
+            return true;
+        }
+        let more = (need - have).next_multiple_of(ground.page);
+        let at = region.meta + have;
+        let done = if self.is_reserved(ground) { O::open(at, more) } else { O::map(at, more) };
+        if done.is_ok() {
+            self.meta.store(have + more, Relaxed);
+        }
+        done.is_ok()
+    }
+
+    fn is_reserved(&self, ground: &Ground<'_>) -> bool {
+        ground.reserved && self.unreserved.load(Relaxed) == 0
+    }
+
+    /// Makes memory for a step of slabs, all closed; how they are backed.
+    fn commit<O: Os, P: Policy>(
+        &self,
+        region: &Region,
+        at: usize,
+        len: usize,
+        ground: &Ground<'_>,
+    ) -> Option<Backing> {
+        let reserved = self.is_reserved(ground);
+        let whole = |at, len| if reserved { O::open(at, len) } else { O::map(at, len) };
+        if !P::SET.has(Set::GUARDS) {
+            return whole(at, len).ok().map(|()| Backing::Bare);
+        }
+        // A slab of one slot has no neighbours to share a step with: where nothing is reserved,
+        // mapping its own pages only costs the least address space.
+        let alone = !reserved && region.shape.slots == 1;
+        if ground.markers.load(Relaxed) != 0 && !alone {
+            whole(at, len).ok()?;
+            if O::guard(at, len).is_ok() {
+                return Some(Backing::Marked);
+            }
+            // Locked memory (mlockall) or a filter that came later: from now on by mprotect.
+            ground.markers.store(0, Relaxed);
+            if reserved {
+                let _ = O::discard(at, len);
+                O::close(at, len).ok()?;
+            } else {
+                O::unmap(at, len).ok()?;
+            }
+        }
+        if ground.mappings.load(Relaxed) >= ground.most_mappings {
+            return whole(at, len).ok().map(|()| Backing::Bare);
+        }
+        Some(if reserved { Backing::Protected } else { Backing::Mapped })
+    }
+
+    fn open<O: Os>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) -> bool {
+        let head = header(region, slab);
+        let state = head.state.load(Relaxed);
+        let (at, len) = (region.slab(slab), region.shape.data as usize);
+        let done = match Backing::of(state) {
+            Backing::Marked => O::unguard(at, len),
+            Backing::Protected => split(ground, O::open(at, len)),
+            Backing::Mapped => split(ground, O::map(at, len)),
+            Backing::Bare => {
+                self.bare.fetch_add(1, Relaxed);
+                Ok(())
+            }
+        };
+        if done.is_ok() {
+            head.state.store(state | OPEN, Relaxed);
+        }
+        done.is_ok()
+    }
+
+    fn close<O: Os, P: Policy>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) {
+        let head = header(region, slab);
+        let state = head.state.load(Relaxed);
+        let (at, len) = (region.slab(slab), region.shape.data as usize);
+        let mut backing = Backing::of(state);
+        if !P::SET.has(Set::PURGE_CLOSE) {
+            let _ = O::discard(at, len);
+            head.state.store(Backing::Bare as u32, Relaxed);
+            return;
+        }
+        if backing == Backing::Marked && O::guard(at, len).is_err() {
+            // The mapping was locked after it was made.
+            backing = Backing::Protected;
+            ground.mappings.fetch_add(2, Relaxed);
+        }
+        match backing {
+            Backing::Marked => {}
+            Backing::Protected => {
+                let _ = O::discard(at, len);
+                if O::close(at, len).is_ok() {
+                    ground.mappings.fetch_sub(2, Relaxed);
+                } else {
+                    backing = Backing::Bare;
+                }
+            }
+            Backing::Mapped => {
+                if O::unmap(at, len).is_ok() {
+                    ground.mappings.fetch_sub(2, Relaxed);
+                } else {
+                    let _ = O::discard(at, len);
+                    backing = Backing::Bare;
+                }
+            }
+            Backing::Bare => {
+                self.bare.fetch_sub(1, Relaxed);
+                let _ = O::discard(at, len);
+            }
+        }
+        head.state.store(backing as u32, Relaxed);
+    }
+
+    /// Metadata bytes mapped.
+    pub fn meta_bytes(&self) -> usize {
+        self.meta.load(Relaxed)
+    }
+
+    /// The frontier, for decoding.
+    #[inline]
+    pub fn frontier(&self) -> u32 {
+        self.frontier.load(Acquire)
+    }
+}
+
+/// Counts the mappings that an opened slab splits off.
+fn split(ground: &Ground<'_>, done: Result<(), MapError>) -> Result<(), MapError> {
+    if done.is_ok() {
+        ground.mappings.fetch_add(2, Relaxed);
+    }
+    done
+}
+
+/// The most bytes of a step where address space is limited to `limit`.
+pub fn most_step(limit: Option<usize>) -> usize {
+    match limit {
+        None => 16 * MIB,
+        Some(limit) => align_down((limit / 512).max(64 * KIB), 64 * KIB),
+    }
+}

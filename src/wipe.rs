@@ -1,0 +1,216 @@
+//! Layer: mechanisms. Wiping memory so that it stays wiped, and checking that memory is zero.
+//!
+//! Short runs are wiped by volatile stores; long ones by the library's `memset` followed by a
+//! barrier that the optimiser cannot see through (`zeroize`'s). The zero check reads volatile
+//! too: what it looks for are writes that the language says cannot be there.
+
+#![expect(unsafe_code, reason = "reads and writes raw slot memory")]
+
+use zeroize::optimization_barrier;
+
+/// Above this many bytes, calls to `memset` and to the wide check are worth their cost.
+const SHORT: usize = 512;
+
+/// Overwrites `[at, at + len)` with zeros. `len` is a multiple of 16, `at` aligned to 16.
+///
+/// # Safety
+/// The range is mapped writable, and no reference to any of it is in use.
+#[inline(always)]
+pub unsafe fn wipe(at: *mut u8, len: usize) {
+    if len <= SHORT {
+        // SAFETY: the caller's.
+        unsafe { wipe_short(at, len) }
+    } else {
+        // SAFETY: the caller's.
+        unsafe { wipe_long(at, len) }
+    }
+}
+
+/// # Safety
+/// As for [`wipe`].
+#[inline(always)]
+unsafe fn wipe_short(at: *mut u8, len: usize) {
+    let mut offset = 0;
+    while offset < len {
+        // SAFETY: `offset + 16 <= len`, since both are multiples of 16, and `at` is aligned.
+        unsafe { store16(at.add(offset)) };
+        offset += 16;
+    }
+}
+
+/// # Safety
+/// As for [`wipe`]; any length and alignment.
+#[inline(never)]
+pub unsafe fn wipe_long(at: *mut u8, len: usize) {
+    // SAFETY: the caller's: the range is writable and nothing refers to it.
+    unsafe {
+        core::ptr::write_bytes(at, 0, len);
+        optimization_barrier(core::slice::from_raw_parts(at, len));
+    }
+}
+
+/// # Safety
+/// 16 writable bytes at `at`, aligned to 16.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn store16(at: *mut u8) {
+    use core::arch::x86_64::{__m128i, _mm_setzero_si128};
+    // SAFETY: the caller's; SSE2 is part of the baseline.
+    unsafe { at.cast::<__m128i>().write_volatile(_mm_setzero_si128()) }
+}
+
+/// # Safety
+/// 16 writable bytes at `at`, aligned to 16.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+unsafe fn store16(at: *mut u8) {
+    // SAFETY: the caller's.
+    unsafe {
+        at.cast::<u64>().write_volatile(0);
+        at.cast::<u64>().add(1).write_volatile(0);
+    }
+}
+
+/// Whether `[at, at + len)` is all zero. `len` is a multiple of 16, `at` aligned to 16; `wide`
+/// says that the CPU has AVX2.
+///
+/// # Safety
+/// The range is mapped readable.
+#[inline(always)]
+pub unsafe fn is_zero(at: *const u8, len: usize, wide: bool) -> bool {
+    if len <= 128 {
+        // SAFETY: the caller's.
+        return unsafe { is_zero_short(at, len) };
+    }
+    #[cfg(target_arch = "x86_64")]
+    if wide {
+        // SAFETY: `wide` is set only where the CPU has AVX2.
+        return unsafe { is_zero_avx2(at, len) };
+    }
+    let _ = wide;
+    // SAFETY: the caller's.
+    unsafe { is_zero_long(at, len) }
+}
+
+/// # Safety
+/// As for [`is_zero`].
+#[inline(always)]
+unsafe fn is_zero_short(at: *const u8, len: usize) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{
+            __m128i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_setzero_si128,
+        };
+        // SAFETY: every load is of 16 aligned bytes inside the range; SSE2 is the baseline.
+        unsafe {
+            let mut all = _mm_setzero_si128();
+            let mut offset = 0;
+            while offset < len {
+                all = _mm_or_si128(all, at.add(offset).cast::<__m128i>().read_volatile());
+                offset += 16;
+            }
+            _mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_setzero_si128())) == 0xffff
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // SAFETY: the caller's.
+        unsafe { is_zero_long(at, len) }
+    }
+}
+
+/// # Safety
+/// As for [`is_zero`].
+#[inline(never)]
+unsafe fn is_zero_long(at: *const u8, len: usize) -> bool {
+    let mut all = 0u64;
+    let mut offset = 0;
+    while offset < len {
+        // SAFETY: 16 aligned bytes inside the range.
+        unsafe {
+            let word = at.add(offset).cast::<u64>();
+            all |= word.read_volatile() | word.add(1).read_volatile();
+        }
+        offset += 16;
+    }
+    all == 0
+}
+
+/// # Safety
+/// As for [`is_zero`], and the CPU has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+unsafe fn is_zero_avx2(at: *const u8, len: usize) -> bool {
+    use core::arch::x86_64::{
+        __m128i, __m256i, _mm_testz_si128, _mm256_loadu_si256, _mm256_or_si256,
+        _mm256_setzero_si256, _mm256_testz_si256,
+    };
+    let mut offset = 0;
+    // SAFETY: every load ends at or before `len`, which is a multiple of 16.
+    unsafe {
+        while offset + 128 <= len {
+            let from = at.add(offset).cast::<__m256i>();
+            let a = _mm256_or_si256(_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1)));
+            let b =
+                _mm256_or_si256(_mm256_loadu_si256(from.add(2)), _mm256_loadu_si256(from.add(3)));
+            let both = _mm256_or_si256(a, b);
+            if _mm256_testz_si256(both, both) == 0 {
+                return false;
+            }
+            offset += 128;
+        }
+        let mut rest = _mm256_setzero_si256();
+        while offset + 32 <= len {
+            rest = _mm256_or_si256(rest, _mm256_loadu_si256(at.add(offset).cast()));
+            offset += 32;
+        }
+        if offset < len {
+            let last = at.add(offset).cast::<__m128i>().read();
+            if _mm_testz_si128(last, last) == 0 {
+                return false;
+            }
+        }
+        _mm256_testz_si256(rest, rest) == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::{Linux, Os};
+    use std::vec;
+
+    #[repr(align(64))]
+    struct Buffer([u8; 4096]);
+
+    #[test]
+    fn every_byte_is_wiped_and_none_beyond() {
+        for len in (0..=4096 - 32).step_by(16) {
+            let mut buffer = std::boxed::Box::new(Buffer([0xaa; 4096]));
+            // SAFETY: `16 + len` bytes are in the buffer, which nothing else refers to.
+            unsafe { wipe(buffer.0.as_mut_ptr().add(16), len) };
+            let mut expected = vec![0xaa; 4096];
+            expected[16..16 + len].fill(0);
+            assert_eq!(buffer.0[..], expected[..]);
+        }
+    }
+
+    #[test]
+    fn one_bit_anywhere_is_seen() {
+        let wide = Linux::probe().avx2;
+        for len in [16usize, 32, 112, 128, 144, 240, 272, 1008, 4096] {
+            let mut buffer = std::boxed::Box::new(Buffer([0; 4096]));
+            for wide in [false, wide] {
+                // SAFETY: the range is in the buffer.
+                assert!(unsafe { is_zero(buffer.0.as_ptr(), len, wide) });
+                for i in 0..len {
+                    buffer.0[i] = 0x10;
+                    // SAFETY: as above.
+                    assert!(!unsafe { is_zero(buffer.0.as_ptr(), len, wide) }, "{len} {i}");
+                    buffer.0[i] = 0;
+                }
+            }
+        }
+    }
+}

@@ -3,9 +3,9 @@
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
 use crate::fatal::fatal;
-use crate::heap::{Heap, Hook, Options, Outcome, Request};
+use crate::heap::{Heap, Hook, Options, Outcome, ProtectionReport, Request, Stats, Verified};
 use crate::os::Linux;
-use crate::policy::{Full, Policy, Set};
+use crate::policy::{Full, Light, Policy, Set, Strict};
 use crate::process;
 use core::alloc::{GlobalAlloc, Layout};
 use core::marker::PhantomData;
@@ -117,4 +117,36 @@ unsafe impl<P: Policy> GlobalAlloc for Casemate<P> {
         let new = Request { size: new_size, ..old };
         address(or_die(heap(self).reallocate(ptr.expose_provenance(), Some(&old), &new)))
     }
+}
+
+/// A heap handle that knows the policy in force only at run time: statistics, reports and the
+/// walk do not depend on it beyond what the plan records.
+macro_rules! with_policy {
+    ($call:ident) => {{
+        let set = process::frozen().plan().policy;
+        if set == Strict::SET {
+            process::heap::<Linux, Strict>().$call()
+        } else if set == Light::SET {
+            process::heap::<Linux, Light>().$call()
+        } else {
+            process::heap::<Linux, Full>().$call()
+        }
+    }};
+}
+
+/// Statistics of the process's heap, gathered without allocating. Everything is zero if no
+/// Casemate has been used.
+pub fn stats() -> Stats {
+    with_policy!(stats)
+}
+
+/// Which protections are in force in this process.
+pub fn protections() -> ProtectionReport {
+    with_policy!(protections)
+}
+
+/// Walks every invariant of the process's heap that the calling thread can look at; see
+/// [`Heap::verify`]. What it finds is returned and does not end the process.
+pub fn verify() -> Outcome<Verified> {
+    with_policy!(verify)
 }

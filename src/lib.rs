@@ -34,6 +34,8 @@ pub mod rng;
 pub mod wipe;
 
 #[cfg(not(loom))]
-pub use global_alloc::Casemate;
+pub use global_alloc::{Casemate, protections, stats, verify};
+#[cfg(not(loom))]
+pub use heap::{ClassStats, Hook, ProtectionReport, Stats, Verified};
 pub use policy::{Full, Light, Policy, Strict};
 pub use violation::{Kind, Place, Violation};

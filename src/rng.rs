@@ -36,12 +36,7 @@ impl Stream {
 
     /// A stream with this seed, for tests that need the same numbers twice.
     pub fn from_seed(seed: [u8; 32]) -> Self {
-        Stream {
-            core: ChaCha8Core::from_seed(seed),
-            words: [0; BLOCK],
-            used: BLOCK,
-            blocks: 0,
-        }
+        Stream { core: ChaCha8Core::from_seed(seed), words: [0; BLOCK], used: BLOCK, blocks: 0 }
     }
 
     /// 32 random bits. After 1 MiB of output the stream takes a new seed first; should the

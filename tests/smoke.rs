@@ -54,3 +54,15 @@ fn threads_free_each_others_objects() {
         maker.join().unwrap();
     }
 }
+
+#[test]
+fn the_heap_verifies_and_reports() {
+    let held: Vec<Vec<u8>> = (0..3000).map(|i| vec![1; i % 5000]).collect();
+    let seen = casemate::verify().unwrap();
+    assert!(seen.heaps >= 4 && seen.objects > 100, "{seen:?}");
+    let stats = casemate::stats();
+    assert!(stats.small.live > 1000 && stats.small.guards > 0);
+    println!("{stats}\n{}", casemate::protections());
+    drop(held);
+    casemate::verify().unwrap();
+}

@@ -1,8 +1,5 @@
 //! The allocators under test, behind one type whose objects only that allocator can free.
-#![expect(
-    unsafe_code,
-    reason = "calls GlobalAlloc directly, with raw blocks of memory"
-)]
+#![expect(unsafe_code, reason = "calls GlobalAlloc directly, with raw blocks of memory")]
 
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::hint::black_box;
@@ -55,10 +52,7 @@ impl Which {
 
     /// The allocator of this name.
     pub fn parse(name: &str) -> Option<Which> {
-        Which::ALL
-            .iter()
-            .copied()
-            .find(|which| which.name() == name)
+        Which::ALL.iter().copied().find(|which| which.name() == name)
     }
 
     /// Runs `program` on this allocator. Only one Casemate can be started in a process, and it
@@ -107,14 +101,8 @@ impl<A: GlobalAlloc> Heap<A> {
         let layout = layout(size);
         // SAFETY: no caller passes size 0.
         let ptr = unsafe { self.0.alloc(layout) };
-        let Some(ptr) = NonNull::new(ptr) else {
-            handle_alloc_error(layout)
-        };
-        let object = Object {
-            ptr,
-            size,
-            allocator: PhantomData,
-        };
+        let Some(ptr) = NonNull::new(ptr) else { handle_alloc_error(layout) };
+        let object = Object { ptr, size, allocator: PhantomData };
         object.write_from(0);
         object
     }
@@ -132,14 +120,8 @@ impl<A: GlobalAlloc> Heap<A> {
         let old = object.size;
         // SAFETY: as in `free`; `size` is not 0 and far below isize::MAX.
         let ptr = unsafe { self.0.realloc(object.ptr.as_ptr(), layout(old), size) };
-        let Some(ptr) = NonNull::new(ptr) else {
-            handle_alloc_error(layout(size))
-        };
-        let object = Object {
-            ptr,
-            size,
-            allocator: PhantomData,
-        };
+        let Some(ptr) = NonNull::new(ptr) else { handle_alloc_error(layout(size)) };
+        let object = Object { ptr, size, allocator: PhantomData };
         object.write_from(old);
         object
     }
@@ -162,12 +144,7 @@ impl<A> Object<A> {
     fn write_from(&self, start: usize) {
         if start < self.size {
             // SAFETY: the object has `size` bytes, so `start..size` is inside it.
-            unsafe {
-                self.ptr
-                    .as_ptr()
-                    .add(start)
-                    .write_bytes(0xA5, self.size - start)
-            };
+            unsafe { self.ptr.as_ptr().add(start).write_bytes(0xA5, self.size - start) };
         }
         black_box(self.ptr);
     }

@@ -107,8 +107,7 @@ impl Options {
         options.time = Duration::from_millis(if quick { 20 } else { 60 });
         options.allocators = allocators.unwrap_or_else(|| {
             let all = Which::ALL.iter().copied();
-            all.filter(|which| !(quick && matches!(which, Which::Light | Which::Strict)))
-                .collect()
+            all.filter(|which| !(quick && matches!(which, Which::Light | Which::Strict))).collect()
         });
         Ok(options)
     }
@@ -119,10 +118,7 @@ fn main() -> ExitCode {
     if args.peek().is_some_and(|first| first == "--child") {
         return row::child(args.skip(1));
     }
-    if args
-        .peek()
-        .is_some_and(|first| first == "--help" || first == "-h")
-    {
+    if args.peek().is_some_and(|first| first == "--help" || first == "-h") {
         print!("{USAGE}");
         return ExitCode::SUCCESS;
     }
@@ -156,33 +152,18 @@ fn bench(options: &Options) -> ExitCode {
         run_round(round, options, &mut results);
         turns.push(row::empty_turn().map_or("-".into(), |ns| format!("{ns:.0}")));
         let seconds = start.elapsed().as_secs();
-        eprintln!(
-            "round {} of {} done after {seconds} s",
-            round + 1,
-            options.rounds
-        );
+        eprintln!("round {} of {} done after {seconds} s", round + 1, options.rounds);
     }
     results.print();
-    println!(
-        "\nan empty turn of two threads in ns, by round: {}",
-        turns.join(" ")
-    );
+    println!("\nan empty turn of two threads in ns, by round: {}", turns.join(" "));
     if let Some(path) = &options.json
         && let Err(error) = std::fs::write(path, results.json())
     {
         eprintln!("cannot write {path}: {error}");
         return ExitCode::FAILURE;
     }
-    println!(
-        "{} rounds in {:.0} s",
-        options.rounds,
-        start.elapsed().as_secs_f64()
-    );
-    if results.any_failed() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    println!("{} rounds in {:.0} s", options.rounds, start.elapsed().as_secs_f64());
+    if results.any_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Prints what the numbers depend on.
@@ -190,18 +171,12 @@ fn print_header() {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let processor = cpuinfo.lines().find(|line| line.starts_with("model name"));
-    let processor = processor
-        .and_then(|line| line.split(": ").nth(1))
-        .unwrap_or("unknown");
+    let processor = processor.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown");
     let count = std::thread::available_parallelism().map_or(0, usize::from);
     println!("processor: {processor}, {count} to run on");
     println!("kernel:    {}", read("/proc/sys/kernel/osrelease").trim());
     let huge = read("/sys/kernel/mm/transparent_hugepage/enabled");
-    println!(
-        "huge pages: {}, load {}",
-        huge.trim(),
-        read("/proc/loadavg").trim()
-    );
+    println!("huge pages: {}, load {}", huge.trim(), read("/proc/loadavg").trim());
 }
 
 /// One measurement of every row by every allocator.

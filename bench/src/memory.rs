@@ -102,9 +102,7 @@ fn status_kib(key: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("needs Linux's /proc");
     let line = status.lines().find_map(|line| line.strip_prefix(key));
     let number = line.and_then(|rest| rest.split_whitespace().next());
-    number
-        .and_then(|number| number.parse().ok())
-        .expect("a number of kB")
+    number.and_then(|number| number.parse().ok()).expect("a number of kB")
 }
 
 /// Bounded Pareto with exponent 1 from 16 B to 64 KiB, 133 B on average.

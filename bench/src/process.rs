@@ -10,10 +10,7 @@ pub fn end_process_after(seconds: u32) {
     unsafe {
         libc::alarm(seconds);
         // A child that is stopped by its allocator's checks need not leave a core file.
-        let none = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: 0,
-        };
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
     }
 }

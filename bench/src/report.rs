@@ -66,16 +66,8 @@ pub struct Results {
 impl Results {
     /// No measurements yet.
     pub fn new(rows: Vec<Row>, allocators: Vec<Which>) -> Self {
-        let values = rows
-            .iter()
-            .map(|_| vec![Vec::new(); Which::ALL.len()])
-            .collect();
-        Results {
-            rows,
-            allocators,
-            values,
-            failures: Vec::new(),
-        }
+        let values = rows.iter().map(|_| vec![Vec::new(); Which::ALL.len()]).collect();
+        Results { rows, allocators, values, failures: Vec::new() }
     }
 
     /// The rows of the run.
@@ -100,9 +92,7 @@ impl Results {
     /// for in every round.
     pub fn has_failed(&self, index: usize, which: Which) -> bool {
         let key = (index, Some(which));
-        self.failures
-            .iter()
-            .any(|failure| (failure.0, failure.1) == key)
+        self.failures.iter().any(|failure| (failure.0, failure.1) == key)
     }
 
     /// Whether any child failed.
@@ -126,20 +116,14 @@ impl Results {
     /// the two: a mean without the rows that fail would flatter.
     fn mean(&self, group: Group, of: Which, to: Which) -> Option<f64> {
         let indices = (0..self.rows.len()).filter(|&i| self.rows[i].group() == group);
-        let logs: Option<Vec<_>> = indices
-            .map(|i| self.ratio(i, of, to).map(f64::ln))
-            .collect();
+        let logs: Option<Vec<_>> = indices.map(|i| self.ratio(i, of, to).map(f64::ln)).collect();
         let logs = logs.filter(|logs| !logs.is_empty())?;
         Some((logs.iter().sum::<f64>() / logs.len() as f64).exp())
     }
 
     /// Prints the table and the means.
     pub fn print(&self) {
-        self.print_rows(
-            "ns per free+allocate pair",
-            |group| group != Group::Memory,
-            1.0,
-        );
+        self.print_rows("ns per free+allocate pair", |group| group != Group::Memory, 1.0);
         self.print_rows("peak memory in MiB", |group| group == Group::Memory, 1024.0);
         self.print_means();
         self.print_targets();
@@ -149,24 +133,18 @@ impl Results {
     }
 
     fn print_rows(&self, title: &str, wanted: impl Fn(Group) -> bool, unit: f64) {
-        let indices: Vec<_> = (0..self.rows.len())
-            .filter(|&i| wanted(self.rows[i].group()))
-            .collect();
+        let indices: Vec<_> =
+            (0..self.rows.len()).filter(|&i| wanted(self.rows[i].group())).collect();
         if indices.is_empty() {
             return;
         }
         print!("\n{title:<26}");
-        self.allocators
-            .iter()
-            .for_each(|which| print!("{:>10}", which.name()));
+        self.allocators.iter().for_each(|which| print!("{:>10}", which.name()));
         println!("{:>10}{:>10}{:>10}", "c/system", "c/floor", "c/mimall.");
         for index in indices {
             print!("{:<26}", self.rows[index].name());
             for &which in &self.allocators {
-                print!(
-                    "{:>10}",
-                    number(self.median(index, which).map(|value| value / unit))
-                );
+                print!("{:>10}", number(self.median(index, which).map(|value| value / unit)));
             }
             for to in [Which::System, Which::Floor, Which::Mimalloc] {
                 print!("{:>10}", ratio(self.ratio(index, Which::Casemate, to)));
@@ -177,9 +155,7 @@ impl Results {
 
     fn print_means(&self) {
         print!("\n{:<26}", "geometric mean of ratios");
-        self.allocators
-            .iter()
-            .for_each(|which| print!("{:>10}", which.name()));
+        self.allocators.iter().for_each(|which| print!("{:>10}", which.name()));
         println!();
         for (title, group, to) in [
             ("16 to 128 B / system", Group::Small, Which::System),
@@ -197,10 +173,7 @@ impl Results {
     }
 
     fn print_targets(&self) {
-        println!(
-            "\n{:<42}{:>10}{:>12}",
-            "targets of casemate (full)", "reached", "target"
-        );
+        println!("\n{:<42}{:>10}{:>12}", "targets of casemate (full)", "reached", "target");
         for target in TARGETS {
             let mean = self.mean(target.group, Which::Casemate, target.to);
             let (sign, verdict) = match (mean, target.inclusive) {
@@ -210,11 +183,7 @@ impl Results {
                 (Some(mean), false) => ("<", verdict(mean < target.limit)),
             };
             let limit = format!("{sign} {:.2}", target.limit);
-            println!(
-                "{:<42}{:>10}{limit:>12}  {verdict}",
-                target.title,
-                ratio(mean)
-            );
+            println!("{:<42}{:>10}{limit:>12}  {verdict}", target.title, ratio(mean));
         }
     }
 
@@ -230,29 +199,15 @@ impl Results {
                 let values = &self.values[index][which as usize];
                 let _ = write!(json, "{comma}\"{}\": {values:?}", which.name());
             }
-            let comma = if index + 1 == self.rows.len() {
-                ""
-            } else {
-                ","
-            };
+            let comma = if index + 1 == self.rows.len() { "" } else { "," };
             let _ = writeln!(json, "}}}}{comma}");
         }
         json += "  ],\n  \"failures\": [\n";
         for (i, (_, _, failure)) in self.failures.iter().enumerate() {
-            let comma = if i + 1 == self.failures.len() {
-                ""
-            } else {
-                ","
-            };
+            let comma = if i + 1 == self.failures.len() { "" } else { "," };
             let text: String = failure
                 .chars()
-                .map(|c| {
-                    if c == '"' || c == '\\' || c.is_control() {
-                        '\''
-                    } else {
-                        c
-                    }
-                })
+                .map(|c| if c == '"' || c == '\\' || c.is_control() { '\'' } else { c })
                 .collect();
             let _ = writeln!(json, "    \"{text}\"{comma}");
         }

@@ -79,11 +79,7 @@ impl Row {
 
     /// The most rounds that are worth their time: memory hardly varies.
     pub fn rounds(self) -> usize {
-        if self.group() == Group::Memory {
-            2
-        } else {
-            usize::MAX
-        }
+        if self.group() == Group::Memory { 2 } else { usize::MAX }
     }
 }
 
@@ -118,23 +114,13 @@ pub fn empty_turn() -> Result<f64, String> {
 
 /// The number that a child with these arguments prints.
 fn number(args: &[&str]) -> Result<f64, String> {
-    let output = command()?
-        .args(args)
-        .output()
-        .map_err(|error| error.to_string())?;
+    let output = command()?.args(args).output().map_err(|error| error.to_string())?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        return Err(format!(
-            "{}: {}",
-            output.status,
-            stderr.trim().lines().next().unwrap_or("")
-        ));
+        return Err(format!("{}: {}", output.status, stderr.trim().lines().next().unwrap_or("")));
     }
     let stdout = String::from_utf8_lossy(&output.stdout);
-    stdout
-        .trim()
-        .parse()
-        .map_err(|_| format!("no number but {stdout:?}"))
+    stdout.trim().parse().map_err(|_| format!("no number but {stdout:?}"))
 }
 
 /// Whether snmalloc's checks are compiled in, from what becomes of a double free in a child.
@@ -182,10 +168,7 @@ pub fn child(args: impl Iterator<Item = String>) -> ExitCode {
     let (Some(row), Ok(micros)) = (row, micros.parse()) else {
         return ExitCode::FAILURE;
     };
-    let program = Program {
-        row,
-        time: Duration::from_micros(micros),
-    };
+    let program = Program { row, time: Duration::from_micros(micros) };
     let result = match (Which::parse(which), row) {
         (Some(which), _) => which.run(&program),
         (None, Row::Memory(model)) => memory::run_without_allocator(model),

@@ -75,9 +75,7 @@ fn wait(ready: impl Fn() -> bool) {
 
 /// Locks what the other thread never holds at this moment: an uncontended exchange of one word.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .try_lock()
-        .expect("the turn taking of the workload is broken")
+    mutex.try_lock().expect("the turn taking of the workload is broken")
 }
 
 /// Tells the warm-up from the timed part and ends that.
@@ -89,11 +87,7 @@ struct Clock {
 
 impl Clock {
     fn new(time: Duration, warm_up: usize) -> Self {
-        Clock {
-            time,
-            warm_up,
-            started: None,
-        }
+        Clock { time, warm_up, started: None }
     }
 
     /// To be called with the pairs so far; the time of a pair once it is over.

@@ -65,13 +65,7 @@ struct Own {
 
 impl Client {
     pub fn new(target: Target, shared: Arc<Shared>, seed: u64, latencies: Latencies) -> Client {
-        Client {
-            target,
-            shared,
-            random: Random::new(seed),
-            latencies,
-            bad_frames: 0,
-        }
+        Client { target, shared, random: Random::new(seed), latencies, bad_frames: 0 }
     }
 
     /// Sessions until the time is over.
@@ -125,19 +119,14 @@ impl Client {
     }
 
     async fn create(&mut self, stream: &mut Stream) -> Result<Own, Failure> {
-        let algorithm = if self.random.one_in(2) {
-            Algorithm::Ed25519
-        } else {
-            Algorithm::EcdsaP256
-        };
+        let algorithm =
+            if self.random.one_in(2) { Algorithm::Ed25519 } else { Algorithm::EcdsaP256 };
         let request = Request::Create { algorithm };
         let body = self.ask(stream, Kind::Create, &request).await?;
         match Response::decode(&body)? {
-            Response::Created { key, public } => Ok(Own {
-                id: key,
-                algorithm,
-                public: public.to_vec(),
-            }),
+            Response::Created { key, public } => {
+                Ok(Own { id: key, algorithm, public: public.to_vec() })
+            }
             other => Err(Failure::unexpected(other)),
         }
     }
@@ -146,10 +135,7 @@ impl Client {
     /// is, wrong after one bit of it has changed.
     async fn sign_and_verify(&mut self, stream: &mut Stream, key: &Own) -> Result<(), Failure> {
         let mut message = self.message();
-        let request = Request::Sign {
-            key: key.id,
-            message: &message,
-        };
+        let request = Request::Sign { key: key.id, message: &message };
         let body = self.ask(stream, Kind::Sign, &request).await?;
         let signature = match Response::decode(&body)? {
             Response::Signed { signature } => signature,
@@ -164,11 +150,7 @@ impl Client {
             let at = self.random.below(message.len());
             message[at] ^= 1 << self.random.below(8);
         }
-        let request = Request::Verify {
-            key: key.id,
-            signature,
-            message: &message,
-        };
+        let request = Request::Verify { key: key.id, signature, message: &message };
         let body = self.ask(stream, Kind::Verify, &request).await?;
         match Response::decode(&body)? {
             Response::Verified { valid } if valid != changed => Ok(()),
@@ -193,10 +175,7 @@ impl Client {
         if !self.random.one_in(4) {
             return Ok(());
         }
-        let request = Request::Sign {
-            key: key.id,
-            message: b"still there?",
-        };
+        let request = Request::Sign { key: key.id, message: b"still there?" };
         let body = self.ask(stream, Kind::Sign, &request).await?;
         match Response::decode(&body)? {
             Response::Refused(Refusal::UnknownKey) => Ok(()),
@@ -215,18 +194,12 @@ impl Client {
             .map_err(io::Error::from)??
             .ok_or(Failure::Closed)?;
         if Response::decode(&body)? != Response::Refused(expected) {
-            return Err(Failure::Wrong(
-                "a bad frame was not refused as it should be",
-            ));
+            return Err(Failure::Wrong("a bad frame was not refused as it should be"));
         }
         let mut more = Vec::new();
-        timeout(PATIENCE, stream.read_to_end(&mut more))
-            .await
-            .map_err(io::Error::from)??;
+        timeout(PATIENCE, stream.read_to_end(&mut more)).await.map_err(io::Error::from)??;
         if !more.is_empty() {
-            return Err(Failure::Wrong(
-                "the connection stayed open after a bad frame",
-            ));
+            return Err(Failure::Wrong("the connection stayed open after a bad frame"));
         }
         self.bad_frames += 1;
         Ok(())
@@ -244,10 +217,8 @@ impl Client {
             write_frame(stream, &frame).await?;
             read_frame(stream).await
         };
-        let body = timeout(PATIENCE, exchange)
-            .await
-            .map_err(io::Error::from)??
-            .ok_or(Failure::Closed)?;
+        let body =
+            timeout(PATIENCE, exchange).await.map_err(io::Error::from)??.ok_or(Failure::Closed)?;
         self.latencies.record(kind, start.elapsed());
         self.shared.requests.fetch_add(1, Relaxed);
         Ok(body)

@@ -65,9 +65,6 @@ mod tests {
         let read = read_frame(&mut &length[..]).await;
         assert!(matches!(read, Err(FrameError::TooLong)));
         assert!(matches!(read_frame(&mut &b""[..]).await, Ok(None)));
-        assert!(matches!(
-            read_frame(&mut &b"\0\0"[..]).await,
-            Err(FrameError::Io(_))
-        ));
+        assert!(matches!(read_frame(&mut &b"\0\0"[..]).await, Err(FrameError::Io(_))));
     }
 }

@@ -61,9 +61,7 @@ pub fn verify(algorithm: Algorithm, public: &[u8], message: &[u8], signature: &[
         Algorithm::Ed25519 => &signature::ED25519,
         Algorithm::EcdsaP256 => &ECDSA_P256_SHA256_FIXED,
     };
-    UnparsedPublicKey::new(kind, public)
-        .verify(message, signature)
-        .is_ok()
+    UnparsedPublicKey::new(kind, public).verify(message, signature).is_ok()
 }
 
 /// All keys of the service, shared by its connections.
@@ -74,18 +72,12 @@ pub struct Store {
 
 impl Store {
     pub fn new() -> Store {
-        Store {
-            keys: RwLock::new(HashMap::new()),
-            random: SystemRandom::new(),
-        }
+        Store { keys: RwLock::new(HashMap::new()), random: SystemRandom::new() }
     }
 
     /// How many keys are held.
     pub fn len(&self) -> usize {
-        self.keys
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     pub fn create(&self, algorithm: Algorithm) -> Result<(KeyId, Arc<Key>), Refusal> {
@@ -123,11 +115,7 @@ impl Store {
     }
 
     pub fn delete(&self, id: &KeyId) -> Result<(), Refusal> {
-        let removed = self
-            .keys
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
+        let removed = self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(id);
         // The key itself goes after the lock, and only when its last signature is done.
         removed.map(drop).ok_or(Refusal::UnknownKey)
     }

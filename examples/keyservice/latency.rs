@@ -15,13 +15,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [
-        Kind::Handshake,
-        Kind::Create,
-        Kind::Sign,
-        Kind::Verify,
-        Kind::Delete,
-    ];
+    pub const ALL: [Kind; 5] =
+        [Kind::Handshake, Kind::Create, Kind::Sign, Kind::Verify, Kind::Delete];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -27,9 +27,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Runs what the options say; whether all answers were right.
 pub fn run(options: &Options, paint: Paint) -> Result<bool> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match &options.role {
             Role::Both => both(options, paint).await,
@@ -54,11 +52,7 @@ async fn both(options: &Options, paint: Paint) -> Result<bool> {
     let mut good = driven.print(options, paint)?;
     // What the clients saw and what the service counted must agree.
     if good && counters.requests.load(Relaxed) != driven.requests {
-        writeln!(
-            io::stdout(),
-            "{}",
-            paint.bad("the service counted other requests")
-        )?;
+        writeln!(io::stdout(), "{}", paint.bad("the service counted other requests"))?;
         good = false;
     }
     if good && left != 0 {
@@ -98,10 +92,7 @@ async fn serve(options: &Options, paint: Paint, address: &str) -> Result<bool> {
 
 async fn connect(options: &Options, paint: Paint, address: &str) -> Result<bool> {
     let path = options.ca.as_deref().ok_or("--connect needs --ca")?;
-    let address = lookup_host(address)
-        .await?
-        .next()
-        .ok_or("the address has no host")?;
+    let address = lookup_host(address).await?.next().ok_or("the address has no host")?;
     let target = Target {
         address,
         name: ServerName::try_from(tls::NAME)?,
@@ -181,13 +172,7 @@ async fn drive(options: &Options, target: Target) -> Result<Driven> {
             (client, done)
         });
     }
-    progress::watch(
-        options.time,
-        &shared.requests,
-        &shared.stop,
-        options.rss_log,
-    )
-    .await?;
+    progress::watch(options.time, &shared.requests, &shared.stop, options.rss_log).await?;
     shared.stop.store(true, Relaxed);
     let mut driven = Driven {
         took: Duration::ZERO,
@@ -201,9 +186,7 @@ async fn drive(options: &Options, target: Target) -> Result<Driven> {
             Ok((client, done)) => {
                 driven.latencies.add(&client.latencies);
                 driven.bad_frames += client.bad_frames;
-                driven
-                    .failures
-                    .extend(done.err().map(|failure: Failure| failure.to_string()));
+                driven.failures.extend(done.err().map(|failure: Failure| failure.to_string()));
             }
             Err(error) => driven.failures.push(error.to_string()),
         }

@@ -61,9 +61,9 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "keyservice: no misuse is called {name}");
             return ExitCode::from(2);
         }
-        Ok(Command::Help) => write!(io::stdout(), "{}", options::HELP)
-            .map(|()| true)
-            .map_err(Into::into),
+        Ok(Command::Help) => {
+            write!(io::stdout(), "{}", options::HELP).map(|()| true).map_err(Into::into)
+        }
         Ok(Command::Run(options)) => run(&options),
     };
     match done {

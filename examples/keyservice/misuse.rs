@@ -2,10 +2,7 @@
 //!
 //! Blocks come from `std::alloc` directly and are touched with volatile accesses, so that the
 //! optimiser can neither see nor remove what is done to them.
-#![expect(
-    unsafe_code,
-    reason = "deliberate misuse of the heap, in child processes made for it"
-)]
+#![expect(unsafe_code, reason = "deliberate misuse of the heap, in child processes made for it")]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::hint::black_box;
@@ -33,11 +30,7 @@ pub struct Misuse {
 /// All of them.
 pub const ALL: [Misuse; 10] = [
     abort("double-free", "double free", double_free),
-    abort(
-        "double-free-thread",
-        "double free from another thread",
-        double_free_from_another_thread,
-    ),
+    abort("double-free-thread", "double free from another thread", double_free_from_another_thread),
     abort("free-stack", "free of a stack address", free_of_the_stack),
     abort("free-interior", "free of an interior pointer", free_inside),
     abort("wrong-size", "free with a wrong size", free_with_wrong_size),
@@ -50,20 +43,11 @@ pub const ALL: [Misuse; 10] = [
         end: End::Guard,
         commit: large_overflow,
     },
-    abort(
-        "live-damage",
-        "damage to an object never freed",
-        damage_to_a_live_object,
-    ),
+    abort("live-damage", "damage to an object never freed", damage_to_a_live_object),
 ];
 
 const fn abort(name: &'static str, title: &'static str, commit: fn()) -> Misuse {
-    Misuse {
-        name,
-        title,
-        end: End::Abort,
-        commit,
-    }
+    Misuse { name, title, end: End::Abort, commit }
 }
 
 /// Commits the misuse of that name; `false` if there is none. A heap worth its name does not let
@@ -79,10 +63,7 @@ pub fn commit(name: &str) -> bool {
 
 /// The process is meant to be killed: nobody wants its core file.
 fn no_core_file() {
-    let none = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call only reads the structure.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
 }

@@ -58,11 +58,7 @@ pub async fn watch(
 }
 
 fn state(requests: u64, rate: u64) -> String {
-    format!(
-        "{} requests, {} per second",
-        grouped(requests),
-        grouped(rate)
-    )
+    format!("{} requests, {} per second", grouped(requests), grouped(rate))
 }
 
 fn bar(time: Option<Duration>) -> ProgressBar {
@@ -94,13 +90,7 @@ fn resident_kib() -> io::Result<u64> {
         status
             .lines()
             .find_map(|line| line.strip_prefix(name))
-            .and_then(|rest| {
-                rest.trim()
-                    .trim_end_matches("kB")
-                    .trim()
-                    .parse::<u64>()
-                    .ok()
-            })
+            .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
             .ok_or_else(|| io::Error::other(format!("no {name} in /proc/self/status")))
     };
     Ok(field("VmRSS:")? + field("VmPTE:")?)

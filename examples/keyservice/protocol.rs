@@ -28,11 +28,7 @@ pub enum Request<'a> {
     /// Sign a message.
     Sign { key: KeyId, message: &'a [u8] },
     /// Say whether a signature is right.
-    Verify {
-        key: KeyId,
-        signature: &'a [u8],
-        message: &'a [u8],
-    },
+    Verify { key: KeyId, signature: &'a [u8], message: &'a [u8] },
     /// Forget a key.
     Delete { key: KeyId },
 }
@@ -89,11 +85,7 @@ impl Request<'_> {
         match *self {
             Request::Create { algorithm } => frame(1, &[&[algorithm_code(algorithm)]]),
             Request::Sign { key, message } => frame(2, &[&key, message]),
-            Request::Verify {
-                key,
-                signature,
-                message,
-            } => {
+            Request::Verify { key, signature, message } => {
                 // A signature too long to announce is announced as the longest: always refused.
                 let length = u16::try_from(signature.len()).unwrap_or(u16::MAX);
                 frame(3, &[&key, &length.to_be_bytes(), signature, message])
@@ -106,13 +98,8 @@ impl Request<'_> {
     pub fn decode(body: &[u8]) -> Result<Request<'_>, Malformed> {
         let mut rest = Rest(body);
         let request = match rest.byte()? {
-            1 => Request::Create {
-                algorithm: algorithm(rest.byte()?)?,
-            },
-            2 => Request::Sign {
-                key: rest.array()?,
-                message: rest.all(),
-            },
+            1 => Request::Create { algorithm: algorithm(rest.byte()?)? },
+            2 => Request::Sign { key: rest.array()?, message: rest.all() },
             3 => {
                 let key = rest.array()?;
                 let length = u16::from_be_bytes(rest.array()?);
@@ -146,13 +133,8 @@ impl Response<'_> {
     pub fn decode(body: &[u8]) -> Result<Response<'_>, Malformed> {
         let mut rest = Rest(body);
         let response = match rest.byte()? {
-            1 => Response::Created {
-                key: rest.array()?,
-                public: rest.all(),
-            },
-            2 => Response::Signed {
-                signature: rest.all(),
-            },
+            1 => Response::Created { key: rest.array()?, public: rest.all() },
+            2 => Response::Signed { signature: rest.all() },
             3 => match rest.byte()? {
                 0 => Response::Verified { valid: false },
                 1 => Response::Verified { valid: true },
@@ -238,11 +220,7 @@ impl<'a> Rest<'a> {
     }
 
     fn end(&self) -> Result<(), Malformed> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Malformed)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 }
 
@@ -255,18 +233,9 @@ mod tests {
     #[test]
     fn requests_survive_the_wire_and_no_cut_panics() {
         let all = [
-            Request::Create {
-                algorithm: Algorithm::EcdsaP256,
-            },
-            Request::Sign {
-                key: KEY,
-                message: b"message",
-            },
-            Request::Verify {
-                key: KEY,
-                signature: b"signature",
-                message: b"message",
-            },
+            Request::Create { algorithm: Algorithm::EcdsaP256 },
+            Request::Sign { key: KEY, message: b"message" },
+            Request::Verify { key: KEY, signature: b"signature", message: b"message" },
             Request::Delete { key: KEY },
         ];
         for request in all {
@@ -282,13 +251,8 @@ mod tests {
     #[test]
     fn responses_survive_the_wire() {
         for response in [
-            Response::Created {
-                key: KEY,
-                public: b"public",
-            },
-            Response::Signed {
-                signature: b"signature",
-            },
+            Response::Created { key: KEY, public: b"public" },
+            Response::Signed { signature: b"signature" },
             Response::Verified { valid: true },
             Response::Deleted,
             Response::Refused(Refusal::TooManyKeys),

@@ -30,10 +30,7 @@ impl Paint {
     }
 
     fn with<T: Display>(self, code: &'static str, text: T) -> Painted<T> {
-        Painted {
-            code: self.0.then_some(code),
-            text,
-        }
+        Painted { code: self.0.then_some(code), text }
     }
 }
 

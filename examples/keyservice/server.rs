@@ -120,11 +120,7 @@ impl Service {
                 let signature = signature.as_ref();
                 Response::Signed { signature }.encode()
             }),
-            Request::Verify {
-                key,
-                signature,
-                message,
-            } => self
+            Request::Verify { key, signature, message } => self
                 .store
                 .verify(&key, message, signature)
                 .map(|valid| Response::Verified { valid }.encode()),

@@ -34,9 +34,7 @@ pub fn identity(address: IpAddr) -> Result<Identity> {
     let mut params = CertificateParams::new(Vec::<String>::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "Casemate key service authority");
+    params.distinguished_name.push(DnType::CommonName, "Casemate key service authority");
     let authority_key = KeyPair::generate()?;
     let authority = params.self_signed(&authority_key)?;
     let issuer = Issuer::new(params, authority_key);
@@ -45,9 +43,7 @@ pub fn identity(address: IpAddr) -> Result<Identity> {
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "Casemate key service");
+    params.distinguished_name.push(DnType::CommonName, "Casemate key service");
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;
 

@@ -26,11 +26,7 @@ struct Ended {
 /// Tries all misuses; whether every one was stopped.
 pub fn all(out: &mut impl Write, paint: Paint) -> io::Result<bool> {
     let program = env::current_exe()?;
-    writeln!(
-        out,
-        "\n{}",
-        paint.heading("Ten misuses, each in a process of its own")
-    )?;
+    writeln!(out, "\n{}", paint.heading("Ten misuses, each in a process of its own"))?;
     let heading = format!("  {:<34}{:<13}line that stopped it", "misuse", "ended by");
     writeln!(out, "{}", paint.heading(heading))?;
     let mut stopped = 0;
@@ -98,17 +94,13 @@ fn wait(child: &mut Child) -> io::Result<Option<ExitStatus>> {
 fn judge(end: End, status: ExitStatus, said: &str) -> Ended {
     let line = said.lines().find(|line| line.starts_with(MARK));
     match (end, status.signal(), line) {
-        (End::Abort, Some(libc::SIGABRT), Some(line)) => Ended {
-            stopped: true,
-            how: "SIGABRT".into(),
-            line: line.to_owned(),
-        },
+        (End::Abort, Some(libc::SIGABRT), Some(line)) => {
+            Ended { stopped: true, how: "SIGABRT".into(), line: line.to_owned() }
+        }
         (End::Guard, Some(libc::SIGSEGV), _) => Ended {
             stopped: true,
             how: "SIGSEGV".into(),
-            line: line
-                .unwrap_or("(the guard page after the mapping)")
-                .to_owned(),
+            line: line.unwrap_or("(the guard page after the mapping)").to_owned(),
         },
         _ => Ended {
             stopped: false,

@@ -89,8 +89,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         let at = bin.base.load(Relaxed) + slot * size;
         let fail = |kind| Violation::new(kind).at(Place::Slot(region.shape.slot), at);
         // SAFETY: `bin.group` is the metadata of the active group, set at take-up.
-        let group =
-            unsafe { group_at(bin.group.load(Relaxed), region.shape.group_slots as usize) };
+        let group = unsafe { group_at(bin.group.load(Relaxed), region.shape.group_slots as usize) };
         let slack = size - region.tail() - request.size;
         let shape = Record::shape(slack, request.align.trailing_zeros(), request.origin);
         let record = group.begin(slot, shape).map_err(fail)?;
@@ -135,9 +134,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         // One in 16 refills: about one in several hundred small allocations.
         let thread = O::thread();
         request.size <= 1024
-            && self
-                .enter(&thread)
-                .is_some_and(|mut entry| entry.random().below::<O>(16) == 0)
+            && self.enter(&thread).is_some_and(|mut entry| entry.random().below::<O>(16) == 0)
     }
 
     /// What the large layer needs of the heap.

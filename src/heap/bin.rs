@@ -171,6 +171,12 @@ impl Bin {
             .fold(0, |set, slot| set | crate::bitmap::bit(slot.load(Relaxed) as usize))
     }
 
+    /// Objects handed out and not taken back.
+    pub fn live(&self) -> u64 {
+        let handed = self.listed.load(Relaxed).wrapping_sub(u64::from(self.count.load(Relaxed)));
+        handed.saturating_sub(self.freed.load(Relaxed))
+    }
+
     /// Adds to a counter that only the owner writes.
     #[inline(always)]
     pub fn add(counter: &AtomicU64, n: u64) {

@@ -76,9 +76,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let Some(region) = self.region_at(number) else { return Ok(None) };
         let Some(state) = self.shared().region.get(number) else { return Ok(None) };
         match region.decode(at, state.frontier()) {
-            Ok(id) => {
-                Ok(Some(Found { number, region, id, at, group: self.group_of(region, id) }))
-            }
+            Ok(id) => Ok(Some(Found { number, region, id, at, group: self.group_of(region, id) })),
             Err(_) if at & 7 != 0 => {
                 Err(Violation::new(Kind::MisalignedPointer).at(place(region), at))
             }

@@ -29,6 +29,7 @@ mod verify;
 pub use frozen::{Frozen, Hook, Plan, Status};
 pub use start::Options;
 pub use stats::{ClassStats, ProtectionReport, Stats};
+pub use verify::Verified;
 
 use crate::os::Os;
 use crate::policy::Policy;

@@ -140,11 +140,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// The same after the shortest wait, for when memory is short.
-    pub(super) fn next_pressed(
-        &self,
-        entry: &mut Entry<'f>,
-        view: &View<'f>,
-    ) -> Option<GroupId> {
+    pub(super) fn next_pressed(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Option<GroupId> {
         let wait = if P::SET.has(Set::QUARANTINE) { FEWEST } else { 0 };
         self.next_after(entry, view, 4, wait)
     }
@@ -183,11 +179,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Retires what waits beyond need: wholly free groups at the head of the queue become spare,
     /// and slabs of spare groups are given back.
     pub(super) fn tidy(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
-        let handed = view.bin.listed.load(Relaxed) - u64::from(view.bin.count.load(Relaxed));
-        let live = handed.saturating_sub(view.bin.freed.load(Relaxed));
+        let live = view.bin.live();
         let wait = self.wait(entry, view);
-        let keep =
-            u64::from(wait) + u64::from(view.region.shape.group_slots) * 2 + live / 8;
+        let keep = u64::from(wait) + u64::from(view.region.shape.group_slots) * 2 + live / 8;
         for _ in 0..4 {
             if view.bin.waiting.load(Relaxed) <= keep {
                 break;
@@ -283,8 +277,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     ) -> Outcome<()> {
         let slabs = view.bin.slab_count.load(Relaxed);
         let total = u64::from(slabs) * u64::from(view.region.shape.slots);
-        let handed = view.bin.listed.load(Relaxed) - u64::from(view.bin.count.load(Relaxed));
-        let live = handed.saturating_sub(view.bin.freed.load(Relaxed));
+        let live = view.bin.live();
         let idle = total.saturating_sub(live).saturating_sub(view.bin.waiting.load(Relaxed));
         if !pressed && (idle * 8 < total || slabs < 4) {
             return Ok(());

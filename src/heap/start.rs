@@ -154,7 +154,11 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
 }
 
 /// Finds address space for slots and metadata on the widest rung that holds.
-fn place<O: Os, P: Policy>(page: usize, limit: Option<usize>, random: &mut Stream) -> Option<Spans> {
+fn place<O: Os, P: Policy>(
+    page: usize,
+    limit: Option<usize>,
+    random: &mut Stream,
+) -> Option<Spans> {
     let bits = O::address_bits();
     let regions = CLASSES * P::PARTITIONS;
     // Reserving is worth trying where address space is not limited, or by far enough.

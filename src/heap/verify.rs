@@ -1,1 +1,224 @@
-//! verify
+//! Layer: heap. A walk over every invariant, for tests and fuzzers.
+
+#![expect(unsafe_code, reason = "reads slot memory")]
+
+use super::bin::Phase;
+use super::refill::{View, all_groups, bit64};
+use super::shared::GUESTS;
+use super::thread_heap::Entry;
+use super::{Heap, Outcome};
+use crate::bitmap::members;
+use crate::geometry::{GroupId, SlabId};
+use crate::os::Os;
+use crate::policy::{Policy, Set};
+use crate::slab::group::{Group, QUEUED};
+use crate::slab::memory::{SlotMemory, tail_word};
+use crate::slab::meta::{Link, OPEN, group, header};
+use crate::violation::Kind;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+/// What was walked over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Heaps: the thread's own, the guests', and those without a thread.
+    pub heaps: usize,
+    /// Slabs.
+    pub slabs: usize,
+    /// Live objects in slots.
+    pub objects: usize,
+    /// Free slots that were found zero.
+    pub free: usize,
+    /// Live large objects.
+    pub large: usize,
+}
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    /// Checks every invariant of the heaps that the caller can enter: its own, the guests', and
+    /// those whose thread has ended; heaps of other running threads are left out. Threads must
+    /// not free objects meanwhile.
+    pub fn verify(&self) -> Outcome<Verified> {
+        let mut seen = Verified::default();
+        if !super::start::is_ready(self.frozen) {
+            return Ok(seen);
+        }
+        let thread = O::thread();
+        if let Some(mut entry) = self.enter(&thread) {
+            self.verify_heap(&mut entry, &mut seen)?;
+        }
+        for number in 1..=GUESTS {
+            let guest = self.frozen.heap(number);
+            let Some(_held) = guest.lock.acquire::<O>() else { continue };
+            // SAFETY: the guest's lock is held.
+            let mut entry = unsafe { guest.enter_held() };
+            self.verify_heap(&mut entry, &mut seen)?;
+        }
+        self.verify_abandoned(&mut seen)?;
+        self.verify_large(&mut seen)?;
+        Ok(seen)
+    }
+
+    /// Takes abandoned heaps out one after the other and puts them back at the end; the walk is
+    /// recursive so that it needs no list of them, and bounded.
+    fn verify_abandoned(&self, seen: &mut Verified) -> Outcome<()> {
+        fn walk<O: Os, P: Policy>(
+            heap: &Heap<'_, O, P>,
+            seen: &mut Verified,
+            depth: usize,
+        ) -> Outcome<()> {
+            if depth == 64 {
+                return Ok(());
+            }
+            let Some((number, mut entry)) = heap.borrow_abandoned() else { return Ok(()) };
+            let outcome =
+                heap.verify_heap(&mut entry, seen).and_then(|()| walk(heap, seen, depth + 1));
+            heap.return_abandoned(number, entry);
+            outcome
+        }
+        walk(self, seen, 0)
+    }
+
+    fn verify_heap(&self, entry: &mut Entry<'f>, seen: &mut Verified) -> Outcome<()> {
+        seen.heaps += 1;
+        self.fold_inbox(entry)?;
+        let mut quarantined = 0;
+        for number in 0..self.plan().regions {
+            let view = self.view(entry, number)?;
+            self.verify_queue(&view)?;
+            self.verify_slabs(entry, &view, seen)?;
+            quarantined += view.bytes(view.bin.waiting.load(Relaxed));
+        }
+        if quarantined != entry.heap.quarantined.load(Relaxed) {
+            return Err(crate::violation::Violation::new(Kind::Metadata));
+        }
+        Ok(())
+    }
+
+    fn verify_queue(&self, view: &View<'f>) -> Outcome<()> {
+        let (mut groups, mut slots, mut last) = (0, 0u64, 0);
+        let mut next = view.bin.oldest.load(Relaxed);
+        while let Some(number) = next.checked_sub(1) {
+            let (_, at, group) = view.group(GroupId(number));
+            let waiting = group.own.waiting.load(Relaxed);
+            expect(view, Phase::of(group.own.phase.load(Relaxed)) == Phase::Queued)?;
+            expect(view, waiting & group.own.live.load(Relaxed) == 0)?;
+            expect(view, waiting & !view.all(at) == 0)?;
+            groups += 1;
+            slots += u64::from(waiting.count_ones());
+            expect(view, groups <= view.bin.queued.load(Relaxed))?;
+            last = number + 1;
+            next = group.own.next.load(Relaxed);
+        }
+        expect(view, groups == view.bin.queued.load(Relaxed))?;
+        expect(view, slots == view.bin.waiting.load(Relaxed))?;
+        expect(view, last == view.bin.youngest.load(Relaxed))
+    }
+
+    fn verify_slabs(&self, entry: &Entry<'f>, view: &View<'f>, seen: &mut Verified) -> Outcome<()> {
+        let (mut slabs, mut empty, mut live) = (0, 0, 0u64);
+        let mut next = Link(view.bin.slabs.load(Relaxed));
+        while let Some(slab) = next.slab() {
+            let head = header(view.region, slab);
+            let spare = head.spare.load(Relaxed);
+            expect(view, head.owner.load(Relaxed) == entry.heap.index.load(Relaxed))?;
+            expect(view, head.state.load(Relaxed) & OPEN != 0)?;
+            expect(view, spare & !all_groups(view.region) == 0)?;
+            expect(view, head.fresh.load(Relaxed) & !spare == 0)?;
+            for at in members(all_groups(view.region)) {
+                let is_spare = spare & bit64(at) != 0;
+                let is_fresh = head.fresh.load(Relaxed) & bit64(at) != 0;
+                let group = group(view.region, slab, at);
+                expect(
+                    view,
+                    is_spare == (Phase::of(group.own.phase.load(Relaxed)) == Phase::Spare),
+                )?;
+                if !is_fresh {
+                    live += self.verify_group(view, slab, at, &group, seen)?;
+                }
+            }
+            slabs += 1;
+            empty += u32::from(spare == all_groups(view.region));
+            expect(view, slabs <= view.bin.slab_count.load(Relaxed))?;
+            next = Link(head.next.load(Relaxed));
+        }
+        expect(view, slabs == view.bin.slab_count.load(Relaxed))?;
+        expect(view, empty == view.bin.empty.load(Relaxed))?;
+        seen.slabs += slabs as usize;
+        seen.objects += live as usize;
+        expect(view, view.bin.live() == live)
+    }
+
+    /// One group's slots; returns how many are live.
+    fn verify_group(
+        &self,
+        view: &View<'f>,
+        slab: SlabId,
+        at: usize,
+        group: &Group<'f>,
+        seen: &mut Verified,
+    ) -> Outcome<u64> {
+        let live = group.own.live.load(Relaxed);
+        let claim = group.others.claim.load(Acquire);
+        let done = group.others.done.load(Acquire) & !QUEUED;
+        expect(view, live & !view.all(at) == 0 && claim & !live == 0 && done & !claim == 0)?;
+        let active = Phase::of(group.own.phase.load(Relaxed)) == Phase::Active;
+        let mut fresh = 0;
+        if active {
+            expect(view, view.bin.active() == Some(view.region.group_id(slab, at)))?;
+            expect(view, view.bin.loaded() & live == 0)?;
+            if view.bin.fresh.load(Relaxed) != 0 {
+                fresh = view.bin.loaded();
+            }
+        }
+        let size = view.region.shape.slot as usize;
+        let base = view.region.group(slab, at);
+        for slot in members(view.all(at) & !fresh & !claim) {
+            let start = base + slot * size;
+            if live & crate::bitmap::bit(slot) != 0 {
+                self.verify_object(view, group, slot, start)?;
+            } else if P::SET.has(Set::WIPE) {
+                // SAFETY: a free slot of an open slab of a heap that is entered.
+                let memory = unsafe { SlotMemory::new(start, size) };
+                if !memory.is_zero(self.plan().features.avx2) {
+                    return Err(view.fail(Kind::WriteAfterFree, start));
+                }
+                seen.free += 1;
+            }
+        }
+        // What was handed over and not folded still counts as live.
+        Ok(u64::from(live.count_ones()))
+    }
+
+    fn verify_object(
+        &self,
+        view: &View<'f>,
+        group: &Group<'f>,
+        slot: usize,
+        start: usize,
+    ) -> Outcome<()> {
+        if !P::SET.has(Set::CANARY) || !view.region.canary {
+            return Ok(());
+        }
+        let record = group.record(slot).map_err(|kind| view.fail(kind, start))?;
+        let words = self.plan().key.words(start, record.generation());
+        // SAFETY: the slot is live, so its slab is open.
+        if unsafe { tail_word(start + view.region.shape.slot as usize) } != words.tail {
+            return Err(view.fail(Kind::DamagedNeighbour, start));
+        }
+        Ok(())
+    }
+
+    fn verify_large(&self, seen: &mut Verified) -> Outcome<()> {
+        let shared = self.shared();
+        if shared.large.ready.load(Relaxed) == 0 {
+            return Ok(());
+        }
+        let grounds = self.grounds();
+        let live = crate::large::verify::<O, P>(&grounds)?;
+        seen.large += live;
+        Ok(())
+    }
+}
+
+fn expect(view: &View<'_>, holds: bool) -> Outcome<()> {
+    if holds { Ok(()) } else { Err(view.fail(Kind::Metadata, 0)) }
+}

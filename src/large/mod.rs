@@ -73,9 +73,8 @@ pub fn allocate<O: Os, P: Policy>(
     fit: Fit,
 ) -> Outcome<Option<NonNull<u8>>> {
     let Some(mut table) = grounds.table::<O>() else { return Ok(None) };
-    Ok(add::<O, P>(grounds, &mut table, request, fit).and_then(|number| {
-        NonNull::new(pointer(table.entry(number).start.load(Relaxed)))
-    }))
+    Ok(add::<O, P>(grounds, &mut table, request, fit)
+        .and_then(|number| NonNull::new(pointer(table.entry(number).start.load(Relaxed)))))
 }
 
 fn add<O: Os, P: Policy>(
@@ -337,4 +336,38 @@ pub fn size_of_object<O: Os>(grounds: &Grounds<'_>, at: usize) -> Option<usize> 
     let table = grounds.table::<O>()?;
     let entry = table.entry(table.find(at)?);
     (entry.state() == EntryState::Live).then(|| entry.size.load(Relaxed))
+}
+
+/// Checks the table: every entry is found by its start, live objects' margins are intact, and the
+/// counters agree. Returns the number of live objects.
+pub fn verify<O: Os, P: Policy>(grounds: &Grounds<'_>) -> Outcome<usize> {
+    let Some(table) = grounds.table::<O>() else { return Ok(0) };
+    let state = grounds.state;
+    let (mut live, mut bytes, mut waiting) = (0, 0, 0);
+    for number in 0..state.used.load(Relaxed) {
+        let entry = table.entry(number);
+        let start = entry.start.load(Relaxed);
+        let fail = |kind| Violation::new(kind).at(Place::Large, start);
+        match entry.state() {
+            EntryState::Empty => continue,
+            EntryState::Live => {
+                live += 1;
+                bytes += entry.data_len.load(Relaxed) as u64;
+                if P::SET.has(Set::CANARY) && !is_sealed(grounds, entry) {
+                    return Err(fail(Kind::Overflow));
+                }
+            }
+            EntryState::Freed => waiting += entry.map_len.load(Relaxed) as u64,
+        }
+        if table.find(start) != Some(number) {
+            return Err(fail(Kind::Metadata));
+        }
+    }
+    if live as u64 != state.live.load(Relaxed)
+        || bytes != state.live_bytes.load(Relaxed)
+        || waiting != state.waiting.load(Relaxed)
+    {
+        return Err(Violation::new(Kind::Metadata).at(Place::Large, 0));
+    }
+    Ok(live)
 }

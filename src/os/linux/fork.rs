@@ -51,10 +51,7 @@ mod tests {
         // In a child, so that the other tests fork without these hooks.
         let status = child(|| {
             assert!(Linux::at_fork::<Record>());
-            assert_eq!(
-                exited(child(|| assert_eq!(SEEN.load(Ordering::SeqCst), 101))),
-                0
-            );
+            assert_eq!(exited(child(|| assert_eq!(SEEN.load(Ordering::SeqCst), 101))), 0);
             assert_eq!(SEEN.load(Ordering::SeqCst), 11);
         });
         assert_eq!(exited(status), 0);

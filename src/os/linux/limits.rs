@@ -18,10 +18,7 @@ pub(super) fn page_size() -> usize {
 
 /// RLIMIT_AS, unless unlimited.
 pub(super) fn address_space() -> Option<usize> {
-    let mut limit = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: `limit` is a valid place for the answer for the length of the call.
     let status = unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) };
     if status != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
@@ -87,10 +84,7 @@ mod tests {
     #[test]
     fn numbers_are_found() {
         assert_eq!(find(b"", b"65530\n"), Some(65530));
-        assert_eq!(
-            find(b"\nVmPTE:", b"Name: VmPTE: 1\n\nVmPT\nVmPTE:\t  44 kB\n9"),
-            Some(44)
-        );
+        assert_eq!(find(b"\nVmPTE:", b"Name: VmPTE: 1\n\nVmPT\nVmPTE:\t  44 kB\n9"), Some(44));
         assert_eq!(find(b"\nVmPTE:", b"VmRSS: 1 kB\n"), None);
         assert_eq!(find(b"", b""), None);
         assert_eq!(find(b"", b"x1"), None);
@@ -110,10 +104,7 @@ mod tests {
     #[test]
     fn address_space_limit_is_the_one_in_force() {
         let status = child(|| {
-            let limit = libc::rlimit {
-                rlim_cur: 1 << 40,
-                rlim_max: libc::RLIM_INFINITY,
-            };
+            let limit = libc::rlimit { rlim_cur: 1 << 40, rlim_max: libc::RLIM_INFINITY };
             // SAFETY: the structure is valid for the call; the limit is this child's alone.
             let status = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
             assert_eq!(status, 0);

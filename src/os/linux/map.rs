@@ -3,10 +3,7 @@
 //! Nothing here reads or writes through an address: it is a number for the kernel to check. That
 //! a range taken from under a mapping has no references into it is the heap's part, which keeps
 //! its own ranges as numbers and hands in no others.
-#![expect(
-    unsafe_code,
-    reason = "mmap, munmap, mprotect, mremap, madvise and mseal"
-)]
+#![expect(unsafe_code, reason = "mmap, munmap, mprotect, mremap, madvise and mseal")]
 
 use super::{cause, errno, outcome};
 use crate::os::{MapError, pointer};
@@ -73,11 +70,7 @@ pub(super) fn seal(at: usize, len: usize) -> Result<(), MapError> {
     // SAFETY: sealing takes permissions from later calls and touches no memory; the arguments are
     // of the widths that the kernel reads.
     let status = unsafe { libc::syscall(libc::SYS_mseal, at, len, flags) };
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(cause(errno()))
-    }
+    if status == 0 { Ok(()) } else { Err(cause(errno())) }
 }
 
 /// Gives advice about a range; the error is the `errno`.

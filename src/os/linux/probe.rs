@@ -1,8 +1,5 @@
 //! Layer: os. What this kernel and this processor offer, found by trying. Uses `map`, `guard`.
-#![cfg_attr(
-    target_arch = "x86_64",
-    expect(unsafe_code, reason = "CPUID and XGETBV")
-)]
+#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "CPUID and XGETBV"))]
 
 use super::{guard, limits, map};
 use crate::os::{Features, MapError};
@@ -10,10 +7,7 @@ use crate::os::{Features, MapError};
 /// Tries each feature on one scratch page, which is removed again.
 pub(super) fn features() -> Features {
     let page = limits::page_size();
-    let mut found = Features {
-        seal: seals(),
-        ..cpu::features()
-    };
+    let mut found = Features { seal: seals(), ..cpu::features() };
     if let Ok(at) = map::scratch(page) {
         found.guards = guards(at, page);
         found.wipe_on_fork = map::advise(at, page, libc::MADV_WIPEONFORK).is_ok();
@@ -39,11 +33,7 @@ fn seals() -> bool {
 }
 
 /// Address bits to try first: what the kernel gives out without being asked for more.
-const MOST_BITS: u32 = if cfg!(target_arch = "aarch64") {
-    48
-} else {
-    47
-};
+const MOST_BITS: u32 = if cfg!(target_arch = "aarch64") { 48 } else { 47 };
 /// Address bits that are taken for granted.
 const LEAST_BITS: u32 = 36;
 

@@ -2,10 +2,7 @@
 //!
 //! Everything by number: it runs in any state, also in a child of `vfork` or a raw `clone`, where
 //! libc's idea of the current thread is the parent's.
-#![expect(
-    unsafe_code,
-    reason = "write, sigaction, tgkill, exit_group; an illegal instruction"
-)]
+#![expect(unsafe_code, reason = "write, sigaction, tgkill, exit_group; an illegal instruction")]
 
 use super::errno;
 use core::mem::MaybeUninit;
@@ -18,12 +15,7 @@ pub(super) fn line(line: &[u8]) {
     while !rest.is_empty() {
         // SAFETY: the kernel reads `rest.len()` bytes that are borrowed for the call.
         let count = unsafe {
-            libc::syscall(
-                libc::SYS_write,
-                libc::STDERR_FILENO,
-                rest.as_ptr(),
-                rest.len(),
-            )
+            libc::syscall(libc::SYS_write, libc::STDERR_FILENO, rest.as_ptr(), rest.len())
         };
         match usize::try_from(count) {
             Ok(0) => return,

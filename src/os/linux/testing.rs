@@ -49,11 +49,7 @@ pub(super) fn child(act: impl FnOnce()) -> c_int {
                 libc::signal(libc::SIGSEGV, libc::SIG_DFL);
                 libc::alarm(20);
             }
-            let status = if catch_unwind(AssertUnwindSafe(act)).is_ok() {
-                0
-            } else {
-                101
-            };
+            let status = if catch_unwind(AssertUnwindSafe(act)).is_ok() { 0 } else { 101 };
             // SAFETY: ends the child without the test harness's exit handlers.
             unsafe { libc::_exit(status) }
         }
@@ -92,18 +88,10 @@ pub(super) fn output(act: impl FnOnce()) -> (c_int, Vec<u8>) {
 
 /// The signal that a status tells of; 0 for none.
 pub(super) fn signal(status: c_int) -> c_int {
-    if libc::WIFSIGNALED(status) {
-        libc::WTERMSIG(status)
-    } else {
-        0
-    }
+    if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { 0 }
 }
 
 /// The exit status; -1 for a child that was killed.
 pub(super) fn exited(status: c_int) -> c_int {
-    if libc::WIFEXITED(status) {
-        libc::WEXITSTATUS(status)
-    } else {
-        -1
-    }
+    if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -1 }
 }

@@ -3,10 +3,7 @@
 //!
 //! No pointer to a function is kept here: the key's destructor is chosen at compile time. libc
 //! has its own table of them, in writable memory.
-#![expect(
-    unsafe_code,
-    reason = "thread-specific keys; a thread-local's lifetime"
-)]
+#![expect(unsafe_code, reason = "thread-specific keys; a thread-local's lifetime")]
 
 extern crate std;
 

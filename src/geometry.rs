@@ -29,7 +29,7 @@
 //! Decoding an address is arithmetic on the read-only plan; nothing is looked up and there is no
 //! header in user memory to forge.
 
-use crate::size_class::{CLASSES, SizeClass};
+use crate::size_class::{CANARY, CLASSES, SizeClass};
 use crate::slab::group::MOST;
 use crate::units::{KIB, align_up};
 
@@ -146,9 +146,13 @@ pub struct Region {
     pub limit: u32,
     /// The shape of its slabs.
     pub shape: Shape,
-    /// Whether its slots end in a canary.
-    pub canary: bool,
+    /// Bytes of a slot that an object can have: all but the canary.
+    pub room: u32,
+    /// The bits of an offset that lie inside a slab.
+    mask: u32,
 }
+
+const _: () = assert!(size_of::<Region>() == 64);
 
 /// A slab of a region: below the region's frontier when the value was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +202,8 @@ impl Region {
             group_meta: 0,
             slab_meta: 0,
         },
-        canary: false,
+        room: 0,
+        mask: 0,
     };
 
     /// Lays out a region whose first slab is at `base`, with `bytes` from there to its end, and
@@ -218,19 +223,20 @@ impl Region {
             group_reciprocal: (1u32 << 20).div_ceil(shape.group_slots as u32),
             limit: (bytes >> shape.stride_shift) as u32,
             shape,
-            canary: class.has_canary(),
+            room: shape.slot - if class.has_canary() { CANARY as u32 } else { 0 },
+            mask: (1u32 << shape.stride_shift) - 1,
         }
     }
 
     /// The slot that starts exactly at `address`, given the region's frontier in slabs.
-    #[inline]
+    #[inline(always)]
     pub fn decode(&self, address: usize, frontier: u32) -> Result<SlotId, NotASlot> {
         let offset = address.wrapping_sub(self.base);
         let slab = offset >> self.shape.stride_shift;
         if slab >= frontier as usize {
             return Err(NotASlot::Beyond);
         }
-        let inside = offset & ((1usize << self.shape.stride_shift) - 1);
+        let inside = offset & self.mask as usize;
         let slot = ((inside as u64).wrapping_mul(self.slot_reciprocal) >> 40) as usize;
         if slot * self.shape.slot as usize != inside {
             return Err(if inside < self.shape.slots as usize * self.shape.slot as usize {
@@ -245,6 +251,32 @@ impl Region {
         let group = ((slot as u32).wrapping_mul(self.group_reciprocal) >> 20) as usize;
         let slot = slot - group * self.shape.group_slots as usize;
         Ok(SlotId { slab: SlabId(slab as u32), group: group as u8, slot: slot as u8 })
+    }
+
+    /// The same for the fast path: slab, group and slot in the group, or nothing.
+    #[inline(always)]
+    pub fn decode_fast(&self, address: usize, frontier: u32) -> Option<[usize; 3]> {
+        self.decode_known(address, frontier, self.shape.slot as usize)
+    }
+
+    /// The same where the caller knows the slot size.
+    #[inline(always)]
+    pub fn decode_known(&self, address: usize, frontier: u32, size: usize) -> Option<[usize; 3]> {
+        let offset = address.wrapping_sub(self.base);
+        let slab = offset >> (self.shape.stride_shift & 63);
+        let inside = offset & self.mask as usize;
+        let slot = ((inside as u64).wrapping_mul(self.slot_reciprocal) >> 40) as usize;
+        if slab >= frontier as usize || slot * size != inside || slot >= self.shape.slots as usize {
+            return None;
+        }
+        let group = ((slot as u32).wrapping_mul(self.group_reciprocal) >> 20) as usize;
+        Some([slab, group, slot - group * self.shape.group_slots as usize])
+    }
+
+    /// Whether its slots end in a canary.
+    #[inline(always)]
+    pub const fn has_canary(&self) -> bool {
+        self.room != self.shape.slot
     }
 
     /// Address of a slab.
@@ -277,12 +309,6 @@ impl Region {
     pub const fn split(&self, id: GroupId) -> (SlabId, usize) {
         let groups = if self.shape.groups == 0 { 1 } else { self.shape.groups as u32 };
         (SlabId(id.0 / groups), (id.0 % groups) as usize)
-    }
-
-    /// Bytes at the end of each slot that hold its canary.
-    #[inline]
-    pub const fn tail(&self) -> usize {
-        if self.canary { crate::size_class::CANARY } else { 0 }
     }
 }
 
@@ -381,11 +407,19 @@ mod tests {
                 + id.slot as usize * shape.slot as usize;
             prop_assert_eq!(start, at);
             prop_assert_eq!(
+                region.decode_fast(at, 1000),
+                Some([slab as usize, id.group as usize, id.slot as usize]));
+            prop_assert_eq!(
                 region.split(region.group_id(id.slab, id.group as usize)),
                 (id.slab, id.group as usize));
             prop_assert_eq!(region.decode(at, slab), Err(NotASlot::Beyond));
             // Any other address decodes to its slot's exact start or not at all.
             let any = region.slab(SlabId(slab)) + off % (1 << shape.stride_shift);
+            prop_assert_eq!(
+                region.decode_fast(any, 1000),
+                region.decode(any, 1000).ok().map(|id| {
+                    [id.slab.0 as usize, id.group as usize, id.slot as usize]
+                }));
             if let Ok(id) = region.decode(any, 1000) {
                 prop_assert_eq!((any - region.slab(id.slab)) % shape.slot as usize, 0);
             }

@@ -7,6 +7,7 @@ use crate::heap::{Heap, Hook, Options, Outcome, ProtectionReport, Request, Stats
 use crate::os::Linux;
 use crate::policy::{Full, Light, Policy, Set, Strict};
 use crate::process;
+use crate::record::Origin;
 use core::alloc::{GlobalAlloc, Layout};
 use core::marker::PhantomData;
 use core::ptr::{NonNull, null_mut};
@@ -87,17 +88,36 @@ fn address(object: Option<NonNull<u8>>) -> *mut u8 {
     object.map_or(null_mut(), NonNull::as_ptr)
 }
 
+/// What [`Heap::allocate_small`] leaves. Not inlined, and called last, so that the small form
+/// needs no stack.
+#[inline(never)]
+fn alloc_rest<P: Policy>(heap: Heap<'_, Linux, P>, size: usize, align: usize) -> *mut u8 {
+    address(or_die(heap.allocate(Request { size, align, origin: Origin::Layout })))
+}
+
+/// What [`Heap::free_small`] leaves.
+#[inline(never)]
+fn free_rest<P: Policy>(heap: Heap<'_, Linux, P>, at: usize, size: usize, align: usize) {
+    or_die(heap.free(at, Some(Request { size, align, origin: Origin::Layout })));
+}
+
 // SAFETY: `Heap::allocate` gives memory of at least the size and alignment asked for that no
 // other live object overlaps, until it is freed by `free` or `reallocate`; none of them unwinds.
 unsafe impl<P: Policy> GlobalAlloc for Casemate<P> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        address(or_die(heap(self).allocate(&Request::layout(layout))))
+        match heap(self).allocate_small(layout.size(), layout.align()) {
+            Some(object) => object.as_ptr(),
+            None => alloc_rest(heap(self), layout.size(), layout.align()),
+        }
     }
 
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        or_die(heap(self).free(ptr.expose_provenance(), Some(&Request::layout(layout))));
+        let at = ptr.expose_provenance();
+        if heap(self).free_small(at, layout.size(), layout.align()).is_none() {
+            free_rest(heap(self), at, layout.size(), layout.align());
+        }
     }
 
     #[inline]

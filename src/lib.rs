@@ -38,4 +38,7 @@ pub use global_alloc::{Casemate, protections, stats, verify};
 #[cfg(not(loom))]
 pub use heap::{ClassStats, Hook, ProtectionReport, Stats, Verified};
 pub use policy::{Full, Light, Policy, Strict};
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub use process::start_up_page;
 pub use violation::{Kind, Place, Violation};

@@ -103,6 +103,12 @@ impl Set {
         self.0 & other.0 == other.0
     }
 
+    /// This set and `other`.
+    #[must_use]
+    pub const fn and(self, other: Set) -> Set {
+        Set(self.0 | other.0)
+    }
+
     /// This set without `other`.
     #[must_use]
     pub const fn without(self, other: Set) -> Set {

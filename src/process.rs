@@ -23,6 +23,12 @@ pub(crate) fn is(frozen: &Frozen) -> bool {
     core::ptr::eq(frozen, &PROCESS)
 }
 
+/// Address and length of the start-up page: for tests, which try to write to it.
+#[doc(hidden)]
+pub fn start_up_page() -> (usize, usize) {
+    PROCESS.extent()
+}
+
 /// The process's heap, for hooks that run after it has started.
 pub(crate) fn heap<O: Os, P: Policy>() -> Heap<'static, O, P> {
     Heap::new(&PROCESS, &STARTED)

@@ -10,7 +10,7 @@ use crate::geometry::Region;
 use crate::large::{self, Grounds};
 use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
-use crate::record::Record;
+use crate::record::{Origin, Record};
 use crate::size_class::classify;
 use crate::slab::memory::SlotMemory;
 use crate::slab::meta::group_at;
@@ -27,26 +27,28 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     /// `None` when memory, address space or a limit is exhausted. An error is misuse found on the
     /// way: the process must end.
     #[inline(always)]
-    pub fn allocate(&self, request: &Request) -> Outcome<Object> {
+    pub fn allocate(self, request: Request) -> Outcome<Object> {
         let Some(class) = classify(request.size, request.align, self.plan().page_shift) else {
-            return self.allocate_large(request);
+            return self.allocate_rest(request.size, request.align, request.origin);
         };
-        let region = self.region_of(class, request);
-        let thread = O::thread();
-        if let Some(entry) = self.enter(&thread)
-            && let Some(bin) = entry.heap.bin(region)
-            && let Some(slot) = bin.pop()
-            && let Some(plan) = self.plan().region.get(region)
-        {
-            return self.hand_out(plan, bin, slot, request);
+        let region = self.region_of(class, &request);
+        match self.allocate_fast(&O::thread(), region, request) {
+            Some(object) => Ok(Some(object)),
+            None => self.allocate_slow(region, request.size, request.align, request.origin),
         }
-        self.allocate_slow(region, request)
     }
 
     /// The magazine is empty, or the thread cannot enter a heap of its own.
     #[cold]
     #[inline(never)]
-    fn allocate_slow(&self, region: usize, request: &Request) -> Outcome<Object> {
+    fn allocate_slow(
+        self,
+        region: usize,
+        size: usize,
+        align: usize,
+        origin: Origin,
+    ) -> Outcome<Object> {
+        let request = &Request { size, align, origin };
         if !super::start::is_ready(self.frozen) {
             self.start()?;
         }
@@ -77,7 +79,6 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     }
 
     /// Hands out a slot that was popped from the magazine.
-    #[inline(always)]
     fn hand_out(
         &self,
         region: &Region,
@@ -90,27 +91,32 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         let fail = |kind| Violation::new(kind).at(Place::Slot(region.shape.slot), at);
         // SAFETY: `bin.group` is the metadata of the active group, set at take-up.
         let group = unsafe { group_at(bin.group.load(Relaxed), region.shape.group_slots as usize) };
-        let slack = size - region.tail() - request.size;
+        let slack = region.room as usize - request.size;
         let shape = Record::shape(slack, request.align.trailing_zeros(), request.origin);
         let record = group.begin(slot, shape).map_err(fail)?;
         // SAFETY: the slot is free, in the active group of a heap that the caller is inside of,
         // and the group's slab is open.
         let memory = unsafe { SlotMemory::new(at, size) };
-        if P::SET.has(Set::REUSE_CHECK)
+        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE))
             && bin.fresh.load(Relaxed) == 0
             && !memory.is_zero(self.plan().features.avx2)
         {
             return Err(fail(Kind::WriteAfterFree));
         }
-        if P::SET.has(Set::CANARY) && region.canary {
+        if P::SET.has(Set::CANARY) && region.has_canary() {
             memory.seal(slack, self.plan().key.words(at, record.generation()));
         }
         group.publish(slot);
         Ok(NonNull::new(pointer(at)))
     }
 
+    /// [`allocate_large`](Heap::allocate_large), its arguments in registers.
     #[cold]
     #[inline(never)]
+    fn allocate_rest(self, size: usize, align: usize, origin: Origin) -> Outcome<Object> {
+        self.allocate_large(&Request { size, align, origin })
+    }
+
     fn allocate_large(&self, request: &Request) -> Outcome<Object> {
         if !super::start::is_ready(self.frozen) {
             self.start()?;

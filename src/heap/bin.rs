@@ -1,11 +1,14 @@
 //! Layer: heap. A heap's part of one region: the group in use, its magazine, the quarantine
 //! queue, and the list of its slabs.
 
+#![expect(unsafe_code, reason = "the magazine is not atomic")]
+
 use crate::geometry::GroupId;
 use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::rng::Stream;
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// What the owner is doing with a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +60,7 @@ pub struct Bin {
     pub remote: AtomicU64,
 
     // Second line.
-    magazine: [AtomicU8; 64],
+    magazine: UnsafeCell<[u8; 64]>,
 
     // Third line: slow paths.
     /// Oldest queued group, its number plus one.
@@ -95,7 +98,7 @@ impl Bin {
         freed: AtomicU64::new(0),
         listed: AtomicU64::new(0),
         remote: AtomicU64::new(0),
-        magazine: [const { AtomicU8::new(0) }; 64],
+        magazine: UnsafeCell::new([0; 64]),
         oldest: AtomicU32::new(0),
         youngest: AtomicU32::new(0),
         queued: AtomicU32::new(0),
@@ -109,66 +112,56 @@ impl Bin {
         _pad: [const { AtomicU32::new(0) }; 3],
     };
 
+    /// The magazine. Only whoever is inside the heap uses it.
+    #[inline(always)]
+    fn magazine(&self) -> &[u8; 64] {
+        // SAFETY: see `Sync`: the caller is inside the heap, and `load` and `reshuffle`, which
+        // write, are called by the same thread between two uses of this reference.
+        unsafe { &*self.magazine.get() }
+    }
+
     /// Takes the next slot off the magazine.
     #[inline(always)]
     pub fn pop(&self) -> Option<usize> {
         let left = self.count.load(Relaxed).checked_sub(1)?;
         self.count.store(left, Relaxed);
-        self.magazine.get(left as usize & 63).map(|slot| slot.load(Relaxed) as usize)
+        Some(self.slot_at(left))
     }
 
-    /// The slot after the next one, for a prefetch.
+    /// The slot at a place of the magazine, which is cut to its size.
     #[inline(always)]
-    pub fn peek(&self) -> Option<usize> {
-        let left = self.count.load(Relaxed).checked_sub(1)?;
-        self.magazine.get(left as usize & 63).map(|slot| slot.load(Relaxed) as usize)
+    pub fn slot_at(&self, place: u32) -> usize {
+        self.magazine()[place as usize & 63] as usize
     }
 
     /// Fills the magazine with the members of `set`, in random order.
     pub fn load<O: Os, P: Policy>(&self, set: u64, random: &mut Stream) {
         let mut slots = [0u8; 64];
-        let mut n = 0;
-        for slot in crate::bitmap::members(set) {
-            if let Some(cell) = slots.get_mut(n) {
-                *cell = slot as u8;
-                n += 1;
-            }
-        }
-        let Some(used) = slots.get_mut(..n) else { return };
-        if P::SET.has(Set::RANDOM_SLOT) {
-            random.shuffle::<O>(used);
+        let n = if P::SET.has(Set::RANDOM_SLOT) {
+            random.shuffle::<O>(set, &mut slots)
         } else {
-            used.reverse();
-        }
-        for (to, from) in self.magazine.iter().zip(used.iter()) {
-            to.store(*from, Relaxed);
-        }
+            ascending(set, &mut slots)
+        };
+        // SAFETY: as for `magazine`; no reference to it is in use here.
+        unsafe { *self.magazine.get() = slots };
         self.count.store(n as u32, Relaxed);
         self.listed.store(self.listed.load(Relaxed) + n as u64, Relaxed);
     }
 
     /// Shuffles what is left in the magazine with new random numbers.
     pub fn reshuffle<O: Os>(&self, random: &mut Stream) {
-        let left = (self.count.load(Relaxed) as usize).min(63);
         let mut slots = [0u8; 64];
-        for (to, from) in slots.iter_mut().zip(self.magazine.iter()) {
-            *to = from.load(Relaxed);
-        }
-        if let Some(used) = slots.get_mut(..left) {
-            random.shuffle::<O>(used);
-        }
-        for (to, from) in self.magazine.iter().zip(slots.iter()) {
-            to.store(*from, Relaxed);
-        }
+        let n = random.shuffle::<O>(self.loaded(), &mut slots);
+        // SAFETY: as for `load`.
+        unsafe { *self.magazine.get() = slots };
+        self.count.store(n as u32, Relaxed);
     }
 
     /// The slots in the magazine, as a set.
     pub fn loaded(&self) -> u64 {
-        let left = self.count.load(Relaxed) as usize;
-        self.magazine
-            .iter()
-            .take(left.min(63))
-            .fold(0, |set, slot| set | crate::bitmap::bit(slot.load(Relaxed) as usize))
+        let left = (self.count.load(Relaxed) as usize).min(63);
+        let slots = self.magazine().iter().take(left);
+        slots.fold(0, |set, &slot| set | crate::bitmap::bit(slot as usize))
     }
 
     /// Objects handed out and not taken back.
@@ -194,5 +187,20 @@ impl Bin {
         self.active.load(Relaxed).checked_sub(1).map(GroupId)
     }
 }
+
+/// Lists a set so that the last place, which is taken first, holds the lowest member.
+fn ascending(set: u64, out: &mut [u8; 64]) -> usize {
+    let n = set.count_ones() as usize;
+    for (i, slot) in crate::bitmap::members(set).enumerate() {
+        if let Some(cell) = out.get_mut(n.wrapping_sub(i + 1)) {
+            *cell = slot as u8;
+        }
+    }
+    n
+}
+
+// SAFETY: everything is atomic but the magazine, which only whoever is inside the heap uses, and
+// there is one such thread at a time.
+unsafe impl Sync for Bin {}
 
 const _: () = assert!(size_of::<Bin>() == 192);

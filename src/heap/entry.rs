@@ -124,12 +124,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         let heap = self.frozen.heap(number);
         let at = (&raw const *heap).addr();
-        let made = if self.plan().rung.reserved {
-            O::open(at, ThreadHeap::STRIDE)
-        } else {
-            O::map(at, ThreadHeap::STRIDE)
-        };
-        made.ok()?;
+        // What was reserved may have been cut since, under a lowered limit.
+        let opened = self.plan().rung.reserved && O::open(at, ThreadHeap::STRIDE).is_ok();
+        if !opened {
+            O::map(at, ThreadHeap::STRIDE).ok()?;
+        }
         heap.set_up(number as u32, Standing::Owned, Stream::from_kernel::<O>()?);
         shared.heaps.store(number as u32 + 1, Relaxed);
         Some(number)

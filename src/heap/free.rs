@@ -4,6 +4,7 @@
 
 use super::alloc::{owns, place};
 use super::bin::Bin;
+use super::fast::Freed;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome, Request};
 use crate::bitmap::bit;
@@ -18,6 +19,7 @@ use crate::slab::memory::{SlotMemory, tail_word};
 use crate::slab::meta::{group, group_at, group_meta};
 use crate::violation::{Kind, Place, Violation};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::fence;
 
 /// A pointer that decoded to the exact start of a slot of a committed slab.
 pub(super) struct Found<'f> {
@@ -34,22 +36,38 @@ pub(super) type Claim<'r> = Option<&'r Request>;
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Frees the object at `at`, allocated by this request where the interface knows it.
     #[inline(always)]
-    pub fn free(&self, at: usize, request: Option<&Request>) -> Outcome<()> {
-        let number = at.wrapping_sub(self.plan().slots) >> self.plan().region_shift;
-        if let Some(region) = self.region_at(number) {
-            let thread = O::thread();
-            if let Some(entry) = self.enter(&thread)
-                && let Some(bin) = entry.heap.bin(number)
-                && let Ok(id) = region.decode(at, bin.frontier.load(Relaxed))
-            {
-                let group = self.group_of(region, id);
-                if owns(&entry, group.others.owner.load(Relaxed)) {
-                    let found = Found { number, region, id, at, group };
-                    return self.free_owned(entry, bin, &found, request);
+    pub fn free(self, at: usize, request: Option<Request>) -> Outcome<()> {
+        match self.free_fast(&O::thread(), at, request) {
+            Some(Freed::Done) => Ok(()),
+            Some(Freed::Ripe) => self.free_ripe(at),
+            // Scalars, so that nothing has to be in memory on the fast path.
+            None => match request {
+                Some(Request { size, align, origin }) => {
+                    self.free_slow_sized(at, size, align, origin)
                 }
-            }
+                None => self.free_slow(at, None),
+            },
         }
-        self.free_slow(at, request)
+    }
+
+    /// The object at `at` was freed and its group is ripe.
+    #[cold]
+    #[inline(never)]
+    fn free_slow_sized(self, at: usize, size: usize, align: usize, origin: Origin) -> Outcome<()> {
+        self.free_slow(at, Some(Request { size, align, origin }))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free_ripe(self, at: usize) -> Outcome<()> {
+        let thread = O::thread();
+        if let Some(found) = self.find_slot(at)?
+            && let Some(mut entry) = self.enter(&thread)
+            && found.group.own.until.load(Relaxed) == 0
+        {
+            self.ripen(&mut entry, &found)?;
+        }
+        Ok(())
     }
 
     /// The region with this number, if the plan has it.
@@ -90,7 +108,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// The owner frees: everything is checked, the slot is wiped, then its bit is cleared.
-    #[inline(always)]
     fn free_owned(
         &self,
         mut entry: Entry<'f>,
@@ -101,7 +118,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let slot = found.id.slot as usize;
         let record = found.group.check_owned(slot).map_err(|kind| self.blame(found, kind))?;
         self.check(found, record, claim)?;
-        if P::SET.has(Set::NEIGHBOUR) && found.region.canary {
+        if P::SET.has(Set::NEIGHBOUR) && found.region.has_canary() {
             self.check_below_owned(found)?;
         }
         self.memory(found).wipe_for::<P>();
@@ -118,8 +135,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Not the owner's own slot, or not a slot, or no heap of one's own.
     #[cold]
-    #[inline(never)]
-    fn free_slow(&self, at: usize, claim: Claim<'_>) -> Outcome<()> {
+    fn free_slow(&self, at: usize, request: Option<Request>) -> Outcome<()> {
+        let claim = request.as_ref();
         if !super::start::is_ready(self.frozen) {
             return Err(Violation::new(Kind::ForeignPointer).at(Place::Unknown, at));
         }
@@ -147,7 +164,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let slot = found.id.slot as usize;
         let claimed = found.group.claim(slot).map_err(|kind| self.blame(found, kind))?;
         self.check(found, claimed.record, claim)?;
-        if P::SET.has(Set::NEIGHBOUR) && found.region.canary {
+        if P::SET.has(Set::NEIGHBOUR) && found.region.has_canary() {
             self.check_below_shared(found)?;
         }
         Ok(claimed)
@@ -172,7 +189,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if let Some(request) = claim {
             self.check_shape(found, record, request)?;
         }
-        if P::SET.has(Set::CANARY) && found.region.canary {
+        if P::SET.has(Set::CANARY) && found.region.has_canary() {
             let words = self.plan().key.words(found.at, record.generation());
             if !self.memory(found).is_sealed(record.slack(), words) {
                 return Err(self.blame(found, Kind::Overflow));
@@ -183,7 +200,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     #[inline(always)]
     fn check_shape(&self, found: &Found<'f>, record: Record, request: &Request) -> Outcome<()> {
-        let room = found.region.shape.slot as usize - found.region.tail();
+        let room = found.region.room as usize;
         if P::SET.has(Set::EXACT) {
             let slack = room.wrapping_sub(request.size);
             let shape = Record::shape(slack, request.align.trailing_zeros(), request.origin);
@@ -204,7 +221,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     #[cold]
     fn wrong_shape(&self, found: &Found<'f>, record: Record, request: &Request) -> Violation {
-        let room = found.region.shape.slot as usize - found.region.tail();
+        let room = found.region.room as usize;
         let size = room.wrapping_sub(record.slack());
         let kind = if size == request.size && request.origin == Origin::Layout {
             Kind::WrongAlignment
@@ -267,11 +284,14 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         } else {
             return Ok(());
         };
+        // The record first, then whether it is live: with the fences of `Group::begin` a record
+        // is never taken for that of an object that has gone.
         let state = || {
+            let record = group.record(below).ok()?;
+            fence(Acquire);
             let live = group.own.live.load(Acquire) & bit(below) != 0;
-            let record = group.record(below).ok();
             let claimed = group.others.claim.load(Acquire) & bit(below) != 0;
-            (live && !claimed).then_some(record).flatten()
+            (live && !claimed).then_some(record)
         };
         let Some(record) = state() else { return Ok(()) };
         let expected = self.below_words(found, record);
@@ -297,7 +317,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     fn below_words(&self, found: &Found<'f>, record: Record) -> u64 {
         let below = found.at - found.region.shape.slot as usize;
         if P::SET.has(Set::CANARY) {
-            self.plan().key.words(below, record.generation()).tail
+            self.plan().key.words(below, record.generation()).tail()
         } else {
             0
         }

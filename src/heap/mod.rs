@@ -13,6 +13,7 @@
 mod alloc;
 pub mod bin;
 mod entry;
+mod fast;
 mod fork;
 mod free;
 pub mod frozen;
@@ -101,7 +102,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if P::PARTITIONS == 1 {
             return class.index();
         }
-        let which = self.plan().key.words(request.size << 8 | request.align & 0xff, 0).tail >> 16;
+        let which = self.plan().key.words(request.size << 8 | request.align & 0xff, 0).tail() >> 16;
         class.index() * P::PARTITIONS + which as usize % P::PARTITIONS
     }
 }

@@ -47,11 +47,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// The owner resizes within the slot.
     fn resize(&self, found: &Found<'f>, record: Record, new: &Request) -> Outcome<Object> {
-        let room = found.region.shape.slot as usize - found.region.tail();
+        let room = found.region.room as usize;
         let old_size = room - record.slack();
         let slack = room - new.size;
         let memory = self.memory(found);
-        if found.region.canary {
+        if found.region.has_canary() {
             // What is given up, and the pattern behind it, goes before the new pattern comes.
             memory.wipe_part(old_size.min(new.size), room);
         }
@@ -59,7 +59,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let slot = found.id.slot as usize;
         let record =
             found.group.resize_owned(slot, shape).map_err(|kind| self.blame(found, kind))?;
-        if P::SET.has(Set::CANARY) && found.region.canary {
+        if P::SET.has(Set::CANARY) && found.region.has_canary() {
             memory.seal(slack, self.plan().key.words(found.at, record.generation()));
         }
         Ok(core::ptr::NonNull::new(pointer(found.at)))
@@ -73,13 +73,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         old: Option<&Request>,
         new: &Request,
     ) -> Outcome<Object> {
-        let Some(target) = self.allocate(new)? else { return Ok(None) };
-        let room = found.region.shape.slot as usize - found.region.tail();
+        let Some(target) = self.allocate(*new)? else { return Ok(None) };
+        let room = found.region.room as usize;
         let size = (room - record.slack()).min(new.size);
         // SAFETY: the target was just allocated with `new.size` bytes and is not the old slot,
         // which is still live.
         unsafe { self.memory(found).copy_to(target.as_ptr(), size) };
-        self.free(found.at, old)?;
+        self.free(found.at, old.copied())?;
         Ok(Some(target))
     }
 
@@ -92,9 +92,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         new: &Request,
     ) -> Outcome<Object> {
         // The target first: a claim cannot be taken back.
-        let Some(target) = self.allocate(new)? else { return Ok(None) };
+        let Some(target) = self.allocate(*new)? else { return Ok(None) };
         let claimed = self.claim(found, old)?;
-        let room = found.region.shape.slot as usize - found.region.tail();
+        let room = found.region.room as usize;
         let size = (room - claimed.record.slack()).min(new.size);
         // SAFETY: as for the owner.
         unsafe { self.memory(found).copy_to(target.as_ptr(), size) };
@@ -119,7 +119,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             // Not a live object: the free below says what is wrong with it.
             None => 0,
         };
-        let Some(target) = self.allocate(new)? else { return Ok(None) };
+        let Some(target) = self.allocate(*new)? else { return Ok(None) };
         // SAFETY: the old object is live with `size` bytes; the target is another object.
         unsafe {
             core::ptr::copy_nonoverlapping(

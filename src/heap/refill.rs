@@ -171,7 +171,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if set & live != 0 || set & !view.all(at) != 0 {
             return Err(view.fail(Kind::Metadata, base));
         }
-        if P::SET.has(Set::SWEEP) && P::SET.has(Set::CANARY) && view.region.canary {
+        if P::SET.has(Set::SWEEP) && P::SET.has(Set::CANARY) && view.region.has_canary() {
             self.sweep(view, &group, base, live)?;
         }
         let slots = u64::from(set.count_ones());
@@ -201,7 +201,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let record = group.record(slot).map_err(|kind| view.fail(kind, start))?;
             // SAFETY: the slot is live, so its slab is open.
             let word = unsafe { tail_word(start + size) };
-            if word != key.words(start, record.generation()).tail
+            if word != key.words(start, record.generation()).tail()
                 && group.others.claim.load(Acquire) & bit(slot) == 0
             {
                 return Err(view.fail(Kind::DamagedNeighbour, start));

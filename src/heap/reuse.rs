@@ -229,9 +229,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             head.since.store(entry.heap.events.load(Relaxed), Relaxed);
             let empty = view.bin.empty.load(Relaxed) + 1;
             view.bin.empty.store(empty, Relaxed);
-            // A few empty slabs are kept: giving back and fetching again in turn would thrash.
+            // Some empty slabs are kept: giving back and fetching again in turn would thrash.
             let warm = (256 * KIB) >> view.region.shape.stride_shift;
-            let keep = (view.bin.slab_count.load(Relaxed) / 8).max(warm as u32);
+            let keep = (view.bin.slab_count.load(Relaxed) / 2).max(warm as u32);
             if empty > keep {
                 return self.purge(view, slab);
             }
@@ -250,7 +250,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             if !group.is_quiet() {
                 return Err(view.fail(Kind::Metadata, view.region.group(slab, at)));
             }
-            if P::SET.has(Set::PURGE_CHECK) && head.fresh.load(Relaxed) & bit64(at) == 0 {
+            if P::SET.has(Set::PURGE_CHECK.and(Set::WIPE))
+                && head.fresh.load(Relaxed) & bit64(at) == 0
+            {
                 self.check_wiped(view, slab, at)?;
             }
             group.others.owner.store(0, Relaxed);

@@ -90,7 +90,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         plan.features = features;
         plan.shared = spans.meta + spans.layout.shared;
         plan.meta = (spans.meta, spans.layout.len);
-        plan.large = large_window::<O>(&mut random);
+        plan.large = large_window::<O>(plan.regions << plan.region_shift, &spans, &mut random);
         plan.large_table = (spans.meta + spans.layout.table, spans.layout.table_entries);
         plan.most_step = most_step(limit);
         plan.most_mappings = O::mapping_limit() / 4 * 3;
@@ -198,14 +198,19 @@ fn draw<O: Os>(bits: u32, len: usize, page: usize, random: &mut Stream) -> Optio
     Some((low + random.below_long::<O>(room)) & !(page - 1))
 }
 
-/// The window in which large objects are placed: nothing is reserved there.
-fn large_window<O: Os>(random: &mut Stream) -> (usize, usize) {
+/// The window in which large objects are placed, apart from the other spans: what is not reserved
+/// there, or no longer, must not be taken by a large object, whose address would decode to a slot.
+fn large_window<O: Os>(slots_len: usize, spans: &Spans, random: &mut Stream) -> (usize, usize) {
     let bits = O::address_bits();
     let len = 1usize << (bits - 4).min(42);
-    match draw::<O>(bits, len, O::page_size(), random) {
-        Some(at) => (at, len),
-        None => (1 << (bits - 1), len),
+    let others = [(spans.slots, slots_len), (spans.meta, spans.layout.len)];
+    for _ in 0..TRIES {
+        let Some(at) = draw::<O>(bits, len, O::page_size(), random) else { break };
+        if others.iter().all(|&(other, other_len)| at >= other + other_len || other >= at + len) {
+            return (at, len);
+        }
     }
+    (1 << (bits - 1), len)
 }
 
 fn meta_layout<O: Os, P: Policy>(

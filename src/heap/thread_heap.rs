@@ -119,6 +119,16 @@ impl ThreadHeap {
         self.bins.get(region)
     }
 
+    /// The bin of a region.
+    ///
+    /// # Safety
+    /// `region` is below [`MOST_REGIONS`].
+    #[inline(always)]
+    pub unsafe fn bin_unchecked(&self, region: usize) -> &Bin {
+        // SAFETY: the caller's.
+        unsafe { self.bins.get_unchecked(region) }
+    }
+
     /// Enters as the owner: `None` if it is another's, or the caller is inside already.
     #[inline(always)]
     pub fn enter<P: Policy>(&self, thread: &Thread<'_>) -> Option<Entry<'_>> {

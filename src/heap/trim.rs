@@ -30,14 +30,18 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         for (i, region) in plan.region.iter().enumerate().take(plan.regions) {
             let start = plan.slots + (i << plan.region_shift);
             let end = start + (1 << plan.region_shift);
-            let slabs = region.limit as usize * region.shape.slab_meta as usize;
-            let meta_end = region.meta + slabs.next_multiple_of(1 << plan.page_shift);
+            // As laid out: for the whole region, its random offset included.
+            let slabs = (1 << plan.region_shift) >> region.shape.stride_shift;
+            let meta = slabs * region.shape.slab_meta as usize;
+            let meta_end = region.meta + meta.next_multiple_of(1 << plan.page_shift);
             if let Some(state) = shared.region.get(i) {
                 state.trim::<O>(region, end, meta_end);
             }
             // The random offset before the first slab needs no mapping to be inaccessible.
             let _ = O::unmap(start, region.base - start);
         }
+        // A signal handler that interrupted the making of a heap leaves the rest to that.
+        let Some(_held) = shared.lock.acquire::<O>() else { return };
         let made = shared.heaps.load(Relaxed) as usize;
         let first = (&raw const *self.frozen.heap(0)).addr();
         let stride = super::thread_heap::ThreadHeap::STRIDE;

@@ -195,13 +195,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         slot: usize,
         start: usize,
     ) -> Outcome<()> {
-        if !P::SET.has(Set::CANARY) || !view.region.canary {
+        if !P::SET.has(Set::CANARY) || !view.region.has_canary() {
             return Ok(());
         }
         let record = group.record(slot).map_err(|kind| view.fail(kind, start))?;
         let words = self.plan().key.words(start, record.generation());
         // SAFETY: the slot is live, so its slab is open.
-        if unsafe { tail_word(start + view.region.shape.slot as usize) } != words.tail {
+        if unsafe { tail_word(start + view.region.shape.slot as usize) } != words.tail() {
             return Err(view.fail(Kind::DamagedNeighbour, start));
         }
         Ok(())

@@ -159,7 +159,7 @@ fn is_sealed(grounds: &Grounds<'_>, entry: &LargeEntry) -> bool {
 }
 
 fn fill(grounds: &Grounds<'_>, entry: &LargeEntry) -> [u8; 8] {
-    grounds.plan.key.words(entry.start.load(Relaxed), 0).fill.to_ne_bytes()
+    grounds.plan.key.words(entry.start.load(Relaxed), 0).fill().to_ne_bytes()
 }
 
 fn pattern(fill: [u8; 8], at: usize) -> u8 {

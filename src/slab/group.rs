@@ -110,18 +110,37 @@ impl<'m> Group<'m> {
     /// Owner: takes the slot for an object of this shape. Fails if it is live. The caller then
     /// prepares the slot's memory and calls [`publish`](Group::publish).
     #[inline]
+    #[expect(unsafe_code, reason = "checks what the unchecked form needs")]
     pub fn begin(&self, slot: usize, shape: Record) -> Result<Record, Kind> {
-        let word = self.word(slot)?;
+        self.word(slot)?;
+        // SAFETY: there is a record for the slot.
+        unsafe { self.begin_known(slot, shape) }.ok_or(Kind::Metadata)
+    }
+
+    /// [`begin`](Group::begin) for a slot that is known to be the group's.
+    ///
+    /// # Safety
+    /// `slot` is below the number of records.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "the fast path knows the slot")]
+    pub unsafe fn begin_known(&self, slot: usize, shape: Record) -> Option<Record> {
+        // SAFETY: the caller's.
+        let word = unsafe { self.records.get_unchecked(slot) };
         if self.own.live.load(Relaxed) & bit(slot) != 0 {
-            return Err(Kind::Metadata);
+            return None;
         }
         let record = Record::from_bits(word.load(Relaxed)).next(shape);
+        // Release, before: whoever sees the new record sees that the slot was free in between.
+        // Release, after: whoever sees the new canary sees the new record. (A look at the slot
+        // below, by a thread that owns neither.) No instruction on x86.
+        fence(Release);
         word.store(record.bits(), Relaxed);
-        Ok(record)
+        fence(Release);
+        Some(record)
     }
 
     /// Owner: the slot, begun and with its canary written, is live.
-    #[inline]
+    #[inline(always)]
     pub fn publish(&self, slot: usize) {
         let live = self.own.live.load(Relaxed);
         // Release: whoever sees the bit sees the record and the canary.
@@ -141,9 +160,27 @@ impl<'m> Group<'m> {
         Ok(record)
     }
 
+    /// Owner: as [`check_owned`](Group::check_owned), without saying what is wrong.
+    ///
+    /// # Safety
+    /// `slot` is below the number of records.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "the fast path has decoded the slot")]
+    pub unsafe fn allocated_record(&self, slot: usize) -> Option<Record> {
+        let unclaimed = self.own.live.load(Relaxed) & !self.others.claim.load(Relaxed);
+        if unclaimed & bit(slot) == 0 {
+            return None;
+        }
+        // SAFETY: the caller's.
+        Some(Record::from_bits(unsafe { self.records.get_unchecked(slot) }.load(Relaxed)))
+    }
+
     /// Owner: the slot, found good by [`check_owned`](Group::check_owned) and wiped, is free.
     /// Returns the live set that remains.
-    #[inline]
+    ///
+    /// Before the slot is handed out again the group must be folded, by a fold that writes
+    /// `claim`: it orders a late claim after this store.
+    #[inline(always)]
     pub fn release_owned(&self, slot: usize) -> u64 {
         let live = self.own.live.load(Relaxed) & !bit(slot);
         self.own.live.store(live, Release);

@@ -53,6 +53,36 @@ impl SlotMemory {
         unsafe { wipe::wipe(pointer(self.start), self.len) }
     }
 
+    /// [`is_zero`](SlotMemory::is_zero) for a slot of at most 128 bytes.
+    #[inline(always)]
+    pub fn is_zero_small(self) -> bool {
+        // SAFETY: mapped and aligned by the type's proof; the caller's promise of the length only
+        // decides what is compared.
+        unsafe { wipe::is_zero_short(pointer(self.start), self.len) }
+    }
+
+    /// [`wipe`](SlotMemory::wipe) for a slot of at most 128 bytes.
+    #[inline(always)]
+    pub fn wipe_small(self) {
+        // SAFETY: as for `wipe`.
+        unsafe { wipe::wipe_short(pointer(self.start), self.len) }
+    }
+
+    /// [`seal`](SlotMemory::seal) for an object that is not born yet, whose bytes may be
+    /// overwritten with zeros, with at most 8 bytes of slack.
+    #[inline(always)]
+    pub fn seal_fresh(self, slack: usize, words: Words) {
+        store_pair(self.start + self.len - 16, words.after(slack));
+    }
+
+    /// [`is_sealed`](SlotMemory::is_sealed) for at most 8 bytes of slack.
+    #[inline(always)]
+    pub fn is_sealed_short(self, slack: usize, words: Words) -> bool {
+        // The last `8 + slack` bytes of the slot, in one comparison.
+        let ignored = (1u32 << (8 - (slack & 15))) - 1;
+        equal_bytes(self.start + self.len - 16, words) | ignored == 0xffff
+    }
+
     /// Overwrites `[from, to)`, offsets in the slot, with zeros.
     pub fn wipe_part(self, from: usize, to: usize) {
         if from < to && to <= self.len {
@@ -64,24 +94,34 @@ impl SlotMemory {
     /// Writes the slack pattern and the canary behind an object that leaves `slack` bytes.
     #[inline(always)]
     pub fn seal(self, slack: usize, words: Words) {
+        if slack == 0 {
+            // SAFETY: the slot's last 8 bytes, aligned.
+            unsafe { pointer::<u64>(self.start + self.len - CANARY).write(words.tail()) }
+        } else if slack == 8 {
+            store_pair(self.start + self.len - 16, words);
+        } else {
+            self.seal_long(slack, words);
+        }
+    }
+
+    #[inline(never)]
+    fn seal_long(self, slack: usize, words: Words) {
         let tail = self.len - CANARY;
         let end = tail - slack;
         // SAFETY: every word written lies between the one that holds the object's last bytes and
         // the slot's end; they are aligned to 8 since `start` and `len` are.
         unsafe {
-            pointer::<u64>(self.start + tail).write(words.tail);
-            if slack != 0 {
-                let mut at = end & !7;
-                if at != end {
-                    let keep = keep_mask(end);
-                    let word = pointer::<u64>(self.start + at);
-                    word.write(word.read() & keep | words.fill & !keep);
-                    at += 8;
-                }
-                while at < tail {
-                    pointer::<u64>(self.start + at).write_volatile(words.fill);
-                    at += 8;
-                }
+            pointer::<u64>(self.start + tail).write(words.tail());
+            let mut at = end & !7;
+            if at != end {
+                let keep = keep_mask(end);
+                let word = pointer::<u64>(self.start + at);
+                word.write(word.read() & keep | words.fill() & !keep);
+                at += 8;
+            }
+            while at < tail {
+                pointer::<u64>(self.start + at).write_volatile(words.fill());
+                at += 8;
             }
         }
     }
@@ -89,6 +129,15 @@ impl SlotMemory {
     /// Whether slack and canary are as [`seal`](SlotMemory::seal) left them.
     #[inline(always)]
     pub fn is_sealed(self, slack: usize, words: Words) -> bool {
+        if slack <= 8 {
+            self.is_sealed_short(slack, words)
+        } else {
+            self.is_sealed_long(slack, words)
+        }
+    }
+
+    #[inline(never)]
+    fn is_sealed_long(self, slack: usize, words: Words) -> bool {
         let tail = self.len - CANARY;
         let end = tail.wrapping_sub(slack);
         if end > tail {
@@ -96,18 +145,16 @@ impl SlotMemory {
         }
         // SAFETY: as for `seal`.
         unsafe {
-            let mut wrong = pointer::<u64>(self.start + tail).read() ^ words.tail;
-            if slack != 0 {
-                let mut at = end & !7;
-                if at != end {
-                    let keep = keep_mask(end);
-                    wrong |= (pointer::<u64>(self.start + at).read() ^ words.fill) & !keep;
-                    at += 8;
-                }
-                while at < tail {
-                    wrong |= pointer::<u64>(self.start + at).read_volatile() ^ words.fill;
-                    at += 8;
-                }
+            let mut wrong = pointer::<u64>(self.start + tail).read() ^ words.tail();
+            let mut at = end & !7;
+            if at != end {
+                let keep = keep_mask(end);
+                wrong |= (pointer::<u64>(self.start + at).read() ^ words.fill()) & !keep;
+                at += 8;
+            }
+            while at < tail {
+                wrong |= pointer::<u64>(self.start + at).read_volatile() ^ words.fill();
+                at += 8;
             }
             wrong == 0
         }
@@ -120,6 +167,41 @@ impl SlotMemory {
     pub unsafe fn copy_to(self, to: *mut u8, len: usize) {
         // SAFETY: the slot is readable for `self.len` bytes; the rest is the caller's.
         unsafe { core::ptr::copy_nonoverlapping(pointer::<u8>(self.start), to, len.min(self.len)) }
+    }
+}
+
+/// Stores both words at `at`, the last 16 bytes of a slot.
+#[inline(always)]
+fn store_pair(at: usize, words: Words) {
+    // SAFETY: called for the last 16 bytes of a slot that the caller may write; slots are aligned
+    // to 16 and multiples of 16 long.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        pointer::<core::arch::x86_64::__m128i>(at).write(words.vector());
+        #[cfg(not(target_arch = "x86_64"))]
+        pointer::<[u64; 2]>(at).write(words.numbers());
+    }
+}
+
+/// Which of the 16 bytes at `at` are those of `words`, as bits.
+#[inline(always)]
+fn equal_bytes(at: usize, words: Words) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: called for the last 16 bytes of a slot; aligned as for `store_pair`. Volatile: what
+    // it looks for are stray writes. SSE2 is the baseline.
+    unsafe {
+        use core::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_movemask_epi8};
+        let found = pointer::<__m128i>(at).read_volatile();
+        _mm_movemask_epi8(_mm_cmpeq_epi8(found, words.vector())) as u32
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // SAFETY: as above.
+        let found = unsafe { pointer::<[u8; 16]>(at).read_volatile() };
+        let [fill, tail] = words.numbers();
+        let expected = fill.to_ne_bytes().into_iter().chain(tail.to_ne_bytes());
+        let equal = found.into_iter().zip(expected).enumerate();
+        equal.fold(0, |bits, (i, (a, b))| bits | u32::from(a == b) << i)
     }
 }
 
@@ -153,8 +235,9 @@ mod tests {
     #[repr(align(16))]
     struct Slot([u8; 160]);
 
-    const WORDS: Words =
-        Words { tail: 0x1122_3344_5566_0077, fill: 0x0123_4567_89ab_cdef | 0x0101_0101_0101_0101 };
+    fn words() -> Words {
+        Words::from_numbers(0x0123_4567_89ab_cdef | 0x0101_0101_0101_0101, 0x1122_3344_5566_0077)
+    }
 
     #[test]
     fn every_byte_past_the_end_is_watched_and_none_of_the_object() {
@@ -164,14 +247,14 @@ mod tests {
                 let start = buffer.0.as_mut_ptr().expose_provenance();
                 // SAFETY: the buffer is `len` bytes or more, aligned, and only used here.
                 let slot = unsafe { SlotMemory::new(start, len) };
-                slot.seal(slack, WORDS);
-                assert!(slot.is_sealed(slack, WORDS));
+                slot.seal(slack, words());
+                assert!(slot.is_sealed(slack, words()));
                 let object = len - CANARY - slack;
                 for i in 0..len {
                     // SAFETY: inside the buffer.
                     let byte = unsafe { &mut *pointer::<u8>(start + i) };
                     let old = core::mem::replace(byte, !*byte);
-                    assert_eq!(slot.is_sealed(slack, WORDS), i < object, "{len} {slack} {i}");
+                    assert_eq!(slot.is_sealed(slack, words()), i < object, "{len} {slack} {i}");
                     // SAFETY: as above.
                     unsafe { pointer::<u8>(start + i).write(old) };
                 }

@@ -104,7 +104,7 @@ pub fn group(region: &Region, slab: SlabId, group: usize) -> Group<'_> {
 }
 
 /// Address of a group's metadata.
-#[inline]
+#[inline(always)]
 pub fn group_meta(region: &Region, slab: SlabId, group: usize) -> usize {
     region.slab_meta(slab) + HEADER + group * region.shape.group_meta as usize
 }
@@ -114,7 +114,7 @@ pub fn group_meta(region: &Region, slab: SlabId, group: usize) -> usize {
 /// # Safety
 /// `at` came from [`group_meta`] for a slab below its region's frontier, and the group has at
 /// least `slots` slots.
-#[inline]
+#[inline(always)]
 pub unsafe fn group_at<'m>(at: usize, slots: usize) -> Group<'m> {
     // SAFETY: the caller's; alignment: slab metadata and group metadata are multiples of 64, the
     // owner's part follows 64 bytes later, the records 32 after it. All of it is atomics.

@@ -103,7 +103,7 @@ fn damage_is_found_beside_a_free() {
 
 /// A thread that frees slot 1 looks at its neighbour's canary, which the owner wipes and then
 /// clears from `live`, without a claim: however the other looks again, it finds the slot live,
-/// unclaimed and unchanged. So only a group's owner may look at neighbours.
+/// unclaimed and unchanged. So others must take a wiped word for no damage.
 #[test]
 #[should_panic(expected = "false alarm")]
 fn control_others_look_at_neighbours() {
@@ -172,4 +172,65 @@ fn control_claim_without_release_fence() {
         }
     };
     sweep_beside("control: no release fence", free, Words::sweep);
+}
+fn shared(fences: bool) {
+    explore("neighbour, shared", None, move || {
+        let words = Words::new();
+        let other = {
+            let words = words.clone();
+            thread::spawn(move || {
+                let cluster = &words.world.clusters[0];
+                let (own, others, group) = (&cluster.own, &cluster.others, cluster.group());
+                let state = || {
+                    let record = group.record(0).unwrap();
+                    if fences {
+                        fence(Acquire);
+                    }
+                    let live = own.live.load(Acquire) & bit(0) != 0;
+                    let record = if fences { record } else { group.record(0).unwrap() };
+                    let claimed = others.claim.load(Acquire) & bit(0) != 0;
+                    (live && !claimed).then_some(record)
+                };
+                let tail = || {
+                    let w = words.words[0].load(Relaxed);
+                    fence(Acquire);
+                    w
+                };
+                let Some(record) = state() else { return };
+                let expected = CANARY + u32::from(record.generation()) - 1;
+                let mut seen = 0;
+                for _ in 0..2 {
+                    let w = tail();
+                    if w == expected || w == 0 || state() != Some(record) {
+                        return;
+                    }
+                    seen = w;
+                }
+                assert!(!(tail() == seen && state() == Some(record)), "false alarm");
+            })
+        };
+        let group = words.world.clusters[0].group();
+        group.check_owned(0).unwrap();
+        words.words[0].store(0, Relaxed);
+        group.release_owned(0);
+        group.fold_in_place().unwrap();
+        if fences {
+            fence(loom::sync::atomic::Ordering::Release);
+        }
+        group.begin(0, SHAPE).unwrap();
+        if fences {
+            fence(loom::sync::atomic::Ordering::Release);
+        }
+        words.words[0].store(CANARY + 1, Relaxed);
+        group.publish(0);
+        other.join().unwrap();
+    });
+}
+#[test]
+fn shared_now() {
+    shared(false)
+}
+#[test]
+fn shared_fences() {
+    shared(true)
 }

@@ -1,0 +1,318 @@
+//! Layer: heap. The owner's allocate and free: no lock, no atomic read-modify-write.
+//!
+//! Two forms of each. The small one serves slots up to 128 bytes whose layout is known, with
+//! everything that follows from the size computed instead of loaded; it makes no call, so it needs
+//! no stack. The other serves every slot class.
+//!
+//! All do every check and change nothing until all of them have passed. Whatever is not as it
+//! should be, or merely rare, ends in `None`: then the slow path looks at it again from the start
+//! and says precisely what it is.
+
+#![expect(unsafe_code, reason = "addresses metadata without bounds checks")]
+
+use super::bin::Bin;
+use super::thread_heap::ThreadHeap;
+use super::{Heap, Request};
+use crate::bitmap::bit;
+use crate::canary::{Key, Words};
+use crate::geometry::{Region, SlabId};
+use crate::os::{Os, Thread, pointer};
+use crate::policy::{Policy, Set};
+use crate::record::{Origin, Record};
+use crate::size_class::{CANARY, classify};
+use crate::slab::group::Group;
+use crate::slab::memory::{SlotMemory, tail_word};
+use crate::slab::meta::{group_at, group_meta};
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// What became of a free on the fast path.
+pub(super) enum Freed {
+    /// Done.
+    Done,
+    /// Done, and the group is ripe: the caller queues it.
+    Ripe,
+}
+
+/// Largest request of the small forms.
+const SMALL: usize = 120;
+
+/// The slot for a small request: the class number follows from it.
+#[inline(always)]
+const fn small_slot(size: usize) -> usize {
+    (size + CANARY + 15) & !15
+}
+
+// What the small forms compute is what the tables say.
+const _: () = {
+    let mut size = 0;
+    while size <= SMALL {
+        match classify(size, 16, 12) {
+            Some(class) => {
+                assert!(class.slot(12) == small_slot(size));
+                assert!(class.index() == small_slot(size) / 16 - 1);
+            }
+            None => panic!(),
+        }
+        size += 1;
+    }
+};
+
+impl<O: Os, P: Policy> Heap<'_, O, P> {
+    /// An object of at most [`SMALL`] bytes, with at most 8 bytes of slack.
+    #[inline(always)]
+    pub fn allocate_small(self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        if size > SMALL || align > 16 || P::PARTITIONS != 1 || !P::SET.has(Set::CANARY) {
+            return None;
+        }
+        let len = small_slot(size);
+        let slack = len - CANARY - size;
+        if slack > 8 || !self.plan().key.is_fast() {
+            return None;
+        }
+        let entry = self.enter(&O::thread())?;
+        // SAFETY: the number of a class, so of a region where there is one partition; a thread
+        // that has a heap knows that it has started.
+        let (region, bin) = unsafe { self.parts(entry.heap, len / 16 - 1) };
+        let left = bin.count.load(Relaxed).checked_sub(1)?;
+        let slot = bin.slot_at(left);
+        let base = bin.base.load(Relaxed);
+        let at = base + slot * len;
+        // SAFETY: a slot of the active group, whose slab is open, and in the magazine: free.
+        let memory = unsafe { SlotMemory::new(at, len) };
+        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE))
+            && bin.fresh.load(Relaxed) == 0
+            && !memory.is_zero_small()
+        {
+            return None;
+        }
+        let shape = Record::shape(slack, align.trailing_zeros(), Origin::Layout);
+        // SAFETY: while the magazine holds slots, `bin.group` is the metadata of their group, and
+        // it holds slots of their group only.
+        let group = unsafe { group_at(bin.group.load(Relaxed), region.shape.group_slots as usize) };
+        // SAFETY: as above.
+        let record = unsafe { group.begin_known(slot, shape) }?;
+        bin.count.store(left, Relaxed);
+        memory.seal_fresh(slack, self.plan().key.words_fast(at, record.generation()));
+        group.publish(slot);
+        prefetch(base + bin.slot_at(left.wrapping_sub(3)) * len);
+        NonNull::new(pointer(at))
+    }
+
+    /// Frees an object of at most [`SMALL`] bytes of a group that the calling thread owns.
+    #[inline(always)]
+    pub fn free_small(self, at: usize, size: usize, align: usize) -> Option<()> {
+        if size > SMALL || P::PARTITIONS != 1 || !P::SET.has(Set::CANARY) || !P::SET.has(Set::EXACT)
+        {
+            return None;
+        }
+        let plan = self.plan();
+        let len = small_slot(size);
+        let slack = len - CANARY - size;
+        let number = len / 16 - 1;
+        if at.wrapping_sub(plan.slots) >> (plan.region_shift & 63) != number
+            || slack > 8
+            || !plan.key.is_fast()
+        {
+            return None;
+        }
+        let entry = self.enter(&O::thread())?;
+        // SAFETY: the number of a class; a thread that has a heap knows that it has started.
+        let (region, bin) = unsafe { self.parts(entry.heap, number) };
+        let [slab, in_slab, slot] = region.decode_known(at, bin.frontier.load(Relaxed), len)?;
+        // SAFETY: decoded below the frontier, so the slab's metadata is mapped, and below the
+        // group's number of slots.
+        let group = unsafe {
+            group_at(
+                group_meta(region, SlabId(slab as u32), in_slab),
+                region.shape.group_slots as usize,
+            )
+        };
+        if group.others.owner.load(Relaxed) != entry.heap.index.load(Relaxed) {
+            return None;
+        }
+        // SAFETY: as above.
+        let record = unsafe { group.allocated_record(slot) }?;
+        let shape = Record::shape(slack, align.trailing_zeros(), Origin::Layout);
+        if !record.same_shape(shape) {
+            return None;
+        }
+        // SAFETY: the slot is live and ours, so its slab is open.
+        let memory = unsafe { SlotMemory::new(at, len) };
+        if !memory.is_sealed_short(slack, plan.key.words_fast(at, record.generation())) {
+            return None;
+        }
+        if P::SET.has(Set::NEIGHBOUR)
+            && !self.is_below_sound(&group, in_slab, slot, at, len, Key::words_fast)
+        {
+            return None;
+        }
+        let until = group.own.until.load(Relaxed).wrapping_sub(1);
+        if until == 0 {
+            // With this free the group will be ripe: the other form queues it.
+            return None;
+        }
+        if P::SET.has(Set::WIPE) {
+            memory.wipe_small();
+        }
+        group.release_owned(slot);
+        group.own.until.store(until, Relaxed);
+        Bin::add(&bin.freed, 1);
+        Some(())
+    }
+}
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    /// Region and bin by number.
+    ///
+    /// # Safety
+    /// `number` is below the plan's number of regions, and the heap has started.
+    #[inline(always)]
+    unsafe fn parts<'a>(self, heap: &'a ThreadHeap, number: usize) -> (&'f Region, &'a Bin)
+    where
+        'f: 'a,
+    {
+        // SAFETY: start-up plans at most as many regions as both arrays have.
+        unsafe { (self.plan().region.get_unchecked(number), heap.bin_unchecked(number)) }
+    }
+
+    /// Whether the last word of the slot below is as it should be, for the owner of the group. A
+    /// group's first slot is left to the slow path, unless it is the slab's first: a guard lies
+    /// below that.
+    #[inline(always)]
+    fn is_below_sound(
+        self,
+        group: &Group<'_>,
+        in_slab: usize,
+        slot: usize,
+        at: usize,
+        size: usize,
+        words: impl Fn(&Key, usize, u8) -> Words,
+    ) -> bool {
+        if slot == 0 {
+            return in_slab == 0;
+        }
+        let live = group.own.live.load(Relaxed) & bit(slot - 1) != 0;
+        // SAFETY: below a slot that is below the number of slots.
+        let below = unsafe { group.records.get_unchecked(slot - 1) }.load(Relaxed);
+        let words = words(&self.plan().key, at - size, Record::from_bits(below).generation());
+        // A free slot is zero.
+        let expected = if live { words.tail() } else { 0 };
+        // SAFETY: the slot below ends where this one starts, in the same open slab.
+        unsafe { tail_word(at) == expected }
+    }
+
+    /// Takes the next slot of the magazine.
+    #[inline(always)]
+    pub(super) fn allocate_fast(
+        self,
+        thread: &Thread<'_>,
+        number: usize,
+        request: Request,
+    ) -> Option<NonNull<u8>> {
+        let entry = self.enter(thread)?;
+        // SAFETY: the class look-up gives numbers of regions; a thread that could enter a heap of
+        // its own knows that the heap has started.
+        let (region, bin) = unsafe { self.parts(entry.heap, number) };
+        let left = bin.count.load(Relaxed).checked_sub(1)?;
+        let slot = bin.slot_at(left);
+        let size = region.shape.slot as usize;
+        let at = bin.base.load(Relaxed) + slot * size;
+        // SAFETY: while the magazine holds slots, `bin.group` is the metadata of their group.
+        let group = unsafe { group_at(bin.group.load(Relaxed), region.shape.group_slots as usize) };
+        let slack = region.room as usize - request.size;
+        let shape = Record::shape(slack, request.align.trailing_zeros(), request.origin);
+        // SAFETY: a slot of the active group, whose slab is open, and in the magazine: free.
+        let memory = unsafe { SlotMemory::new(at, size) };
+        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE))
+            && bin.fresh.load(Relaxed) == 0
+            && !memory.is_zero(self.plan().features.avx2)
+        {
+            return None;
+        }
+        // SAFETY: magazines hold slots of their group only.
+        let record = unsafe { group.begin_known(slot, shape) }?;
+        bin.count.store(left, Relaxed);
+        if P::SET.has(Set::CANARY) && region.has_canary() {
+            memory.seal(slack, self.plan().key.words(at, record.generation()));
+        }
+        group.publish(slot);
+        // The slot after the next one will be read and written soon: every other line of memory
+        // on this path is warm.
+        prefetch(bin.base.load(Relaxed) + bin.slot_at(left.wrapping_sub(3)) * size);
+        NonNull::new(pointer(at))
+    }
+
+    /// Frees an object of a group that the calling thread owns.
+    #[inline(always)]
+    pub(super) fn free_fast(
+        self,
+        thread: &Thread<'_>,
+        at: usize,
+        request: Option<Request>,
+    ) -> Option<Freed> {
+        let plan = self.plan();
+        let number = at.wrapping_sub(plan.slots) >> plan.region_shift;
+        if number >= plan.regions {
+            return None;
+        }
+        let entry = self.enter(thread)?;
+        // SAFETY: compared above; a thread that has a heap knows that the heap has started.
+        let (region, bin) = unsafe { self.parts(entry.heap, number) };
+        let [slab, number_of_group, slot] = region.decode_fast(at, bin.frontier.load(Relaxed))?;
+        // SAFETY: decoded below the frontier, so the slab's metadata is mapped.
+        let group = unsafe {
+            group_at(
+                group_meta(region, SlabId(slab as u32), number_of_group),
+                region.shape.group_slots as usize,
+            )
+        };
+        if group.others.owner.load(Relaxed) != entry.heap.index.load(Relaxed) {
+            return None;
+        }
+        // SAFETY: decoded, so below the group's number of slots.
+        let record = unsafe { group.allocated_record(slot) }?;
+        if let Some(request) = request {
+            let room = region.room as usize;
+            let slack = room.wrapping_sub(request.size);
+            let shape = Record::shape(slack, request.align.trailing_zeros(), request.origin);
+            if !P::SET.has(Set::EXACT) || request.size > room || !record.same_shape(shape) {
+                return None;
+            }
+        }
+        let size = region.shape.slot as usize;
+        // SAFETY: the slot is live and ours, so its slab is open.
+        let memory = unsafe { SlotMemory::new(at, size) };
+        if P::SET.has(Set::CANARY) && region.has_canary() {
+            let words = plan.key.words(at, record.generation());
+            if !memory.is_sealed(record.slack(), words) {
+                return None;
+            }
+            if P::SET.has(Set::NEIGHBOUR)
+                && !self.is_below_sound(&group, number_of_group, slot, at, size, Key::words)
+            {
+                return None;
+            }
+        }
+        if P::SET.has(Set::WIPE) {
+            memory.wipe();
+        }
+        group.release_owned(slot);
+        Bin::add(&bin.freed, 1);
+        let until = group.own.until.load(Relaxed).wrapping_sub(1);
+        group.own.until.store(until, Relaxed);
+        Some(if until == 0 { Freed::Ripe } else { Freed::Done })
+    }
+}
+
+#[inline(always)]
+fn prefetch(at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint: no address faults.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(pointer::<i8>(at));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}

@@ -1,0 +1,117 @@
+//! Address space is short from the start: RLIMIT_AS of 4 GiB and of 512 MiB.
+
+use crate::child;
+use crate::load;
+
+pub const MIB: usize = 1 << 20;
+pub const GIB: usize = 1 << 30;
+
+/// Limits this process's address space.
+pub fn limit(bytes: usize) -> std::io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: bytes as u64, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the structure is valid for the call.
+    match unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Whether a plain mapping of this many bytes is to be had.
+pub fn can_map(bytes: usize) -> bool {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: the kernel chooses a free range, which is removed again at once.
+    unsafe {
+        let at = libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0);
+        at != libc::MAP_FAILED && libc::munmap(at, bytes) == 0
+    }
+}
+
+/// The lowest rung: nothing is reserved, all else is in force.
+fn expect_lowest_rung() {
+    let seen = casemate::protections();
+    println!("{seen}");
+    assert!(!seen.reserved, "{seen}");
+    assert!(seen.read_only && seen.set == casemate::policy::Set::FULL, "{seen}");
+    assert_eq!(seen.unguarded_slabs, 0, "{seen}");
+}
+
+#[test]
+fn without_a_limit_address_space_is_reserved() {
+    child::run("limited::without_a_limit_address_space_is_reserved", || {
+        let seen = casemate::protections();
+        println!("{seen}");
+        assert!(seen.reserved && seen.region_bits >= 34, "{seen}");
+        load::everyday();
+    });
+}
+
+#[test]
+fn four_gib_from_the_start() {
+    child::run_after(
+        "limited::four_gib_from_the_start",
+        || limit(4 * GIB),
+        || {
+            assert!(!can_map(4 * GIB) && can_map(2 * GIB), "the limit binds");
+            expect_lowest_rung();
+            load::everyday();
+            // Written only at the ends, so that the memory behind it stays little.
+            let mut objects = load::room(100_000);
+            assert!(load::exhaust(&mut objects, 16 * MIB) >= 200);
+            assert!(load::exhaust(&mut objects, 200_000) >= 10_000);
+            load::everyday();
+            expect_lowest_rung();
+        },
+    );
+}
+
+#[test]
+fn half_a_gib_from_the_start() {
+    child::run_after(
+        "limited::half_a_gib_from_the_start",
+        || limit(512 * MIB),
+        || {
+            assert!(!can_map(512 * MIB), "the limit binds");
+            expect_lowest_rung();
+            load::everyday();
+            let mut objects = load::room(1 << 20);
+            let used: usize = [(4 * MIB, 80), (40_000, 6000), (1000, 200_000), (300, 400_000)]
+                .iter()
+                .map(|&(size, least)| {
+                    let n = load::exhaust(&mut objects, size);
+                    assert!(n >= least, "size {size}: {n}");
+                    usize::from(n > 0)
+                })
+                .sum();
+            assert_eq!(used, 4);
+            load::everyday();
+            expect_lowest_rung();
+        },
+    );
+}
+
+#[test]
+fn threads_go_on_where_memory_is_exhausted() {
+    let name = "limited::threads_go_on_where_memory_is_exhausted";
+    child::run_after(
+        name,
+        || limit(512 * MIB),
+        || {
+            let barrier = std::sync::Barrier::new(3);
+            std::thread::scope(|scope| {
+                for size in [500, 5000, 3 * MIB] {
+                    let barrier = &barrier;
+                    scope.spawn(move || {
+                        let mut objects = load::room(300_000);
+                        barrier.wait();
+                        for _ in 0..3 {
+                            load::fill(&mut objects, size, 16, usize::MAX);
+                            let half = objects.len() / 2;
+                            objects.truncate(half);
+                        }
+                    });
+                }
+            });
+            load::everyday();
+        },
+    );
+}

@@ -1,0 +1,82 @@
+//! A thread's index into the heap table lies in its thread-local storage, where an overflow can
+//! reach it: whatever is written there must not give the thread another's heap.
+
+use crate::matrix::{self, Case};
+use crate::scene::Scene;
+use crate::setting::{Role, Setting, Target, layout};
+use crate::verdict::End;
+use casemate::os::{Linux, Os};
+use casemate::{Kind, Place};
+
+pub const CASES: &[Case] = &[
+    Case { name: "another's index, allocating", run: of_another, end: metadata },
+    Case { name: "another's index, freeing", run: of_another_free, end: metadata },
+    Case { name: "another's index, reallocating", run: of_another_realloc, end: metadata },
+    Case { name: "index of a guest heap", run: of_guest, end: metadata },
+    Case { name: "index of an abandoned heap", run: of_abandoned, end: metadata },
+    Case { name: "index of no heap", run: of_nobody, end: fault },
+];
+
+#[test]
+fn a_forged_index_is_caught() {
+    matrix::run(CASES);
+}
+
+/// The thread that has its index overwritten has a heap of its own, as has the other.
+fn applies(setting: &Setting) -> bool {
+    setting.role == Role::Other && setting.target.has_neighbours()
+}
+
+fn metadata(setting: &Setting) -> Option<End> {
+    applies(setting).then_some(End::Line(Kind::Metadata, Place::Unknown))
+}
+
+/// The table's rest is inaccessible.
+fn fault(setting: &Setting) -> Option<End> {
+    (applies(setting) && setting.target == Target::Middle).then_some(End::FaultAnywhere)
+}
+
+fn others_word(scene: &Scene) -> u32 {
+    scene.home(|_| Linux::thread().word.get())
+}
+
+fn of_another(scene: &Scene) {
+    Linux::thread().word.set(others_word(scene));
+    scene.here.take(scene.target.loose());
+}
+
+fn of_another_free(scene: &Scene) {
+    let layout = scene.target.loose();
+    let mine = scene.here.take(layout);
+    Linux::thread().word.set(others_word(scene));
+    scene.here.free(mine, layout);
+}
+
+fn of_another_realloc(scene: &Scene) {
+    let layout = scene.target.loose();
+    let mine = scene.here.take(layout);
+    Linux::thread().word.set(others_word(scene));
+    scene.here.resize(mine, layout, layout.size() * 4);
+}
+
+fn of_guest(scene: &Scene) {
+    Linux::thread().word.set(1 << 8);
+    scene.here.take(scene.target.loose());
+}
+
+fn of_abandoned(scene: &Scene) {
+    let hand = scene.here;
+    let ended = std::thread::spawn(move || {
+        hand.churn(layout(200, 8), 70);
+        Linux::thread().word.get()
+    });
+    let word = ended.join().unwrap_or_default();
+    assert!(word >> 8 != 0);
+    Linux::thread().word.set(word);
+    scene.here.take(scene.target.loose());
+}
+
+fn of_nobody(scene: &Scene) {
+    Linux::thread().word.set(0x00ff_ff00);
+    scene.here.take(scene.target.loose());
+}

@@ -1,0 +1,58 @@
+//! Raw accesses of the cases: volatile, by address, to memory that they have no right to.
+//!
+//! These functions look safe and are not: they are for a process that is about to die of them.
+#![expect(unsafe_code, reason = "the misuse itself")]
+
+use std::hint::black_box;
+use std::ptr::with_exposed_provenance_mut;
+
+/// Overwrites one byte.
+pub fn write(at: usize, value: u8) {
+    let at = black_box(with_exposed_provenance_mut::<u8>(at));
+    // SAFETY: none, deliberately: what the write does is what is tested.
+    unsafe { at.write_volatile(value) }
+}
+
+/// Reads one byte.
+pub fn read(at: usize) -> u8 {
+    let at = black_box(with_exposed_provenance_mut::<u8>(at));
+    // SAFETY: none, deliberately.
+    unsafe { at.read_volatile() }
+}
+
+/// Changes one byte, whatever it was.
+pub fn damage(at: usize) {
+    write(at, !read(at));
+}
+
+/// Fills an object.
+pub fn fill(at: usize, len: usize, value: u8) {
+    (at..at + len).for_each(|at| write(at, value));
+}
+
+/// Whether the byte can be read, found out by the kernel and without a fault.
+pub fn is_readable(at: usize) -> bool {
+    let mut ends = [0; 2];
+    // SAFETY: two descriptors for the call to fill in; the byte is read by the kernel, which
+    // answers EFAULT where a load would fault.
+    unsafe {
+        assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+        let written = libc::write(ends[1], with_exposed_provenance_mut::<libc::c_void>(at), 1);
+        ends.map(|end| libc::close(end));
+        written == 1
+    }
+}
+
+/// An address at which nothing is mapped.
+pub fn unmapped() -> usize {
+    let len = 1 << 20;
+    // SAFETY: a new mapping, which nothing uses, is made and taken away.
+    let at = unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let at = libc::mmap(std::ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0);
+        assert_ne!(at, libc::MAP_FAILED);
+        libc::munmap(at, len);
+        at
+    };
+    at.addr() + len / 2
+}

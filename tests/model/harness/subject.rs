@@ -1,0 +1,143 @@
+//! The heap under test: one made for the purpose, whose violations are values, or the process's
+//! heap through its face, where they end the process.
+
+#![expect(unsafe_code, reason = "calls an allocator by its unsafe interface")]
+
+use casemate::heap::{Frozen, Heap, Options, Request};
+use casemate::os::{Linux, Os};
+use casemate::policy::Set;
+use casemate::{Casemate, Policy, Verified};
+use std::alloc::{GlobalAlloc, Layout};
+use std::fmt::Debug;
+use std::ptr::null_mut;
+
+/// What became of an operation, or what the heap found wrong.
+pub type Outcome<T> = Result<T, String>;
+
+/// A heap.
+pub trait Subject: Clone + Send + 'static {
+    /// Whether memory that it hands out is zero whatever was asked for.
+    const ZERO: bool;
+
+    /// Memory, or null.
+    fn allocate(&self, layout: Layout, zeroed: bool) -> Outcome<*mut u8>;
+
+    /// # Safety
+    /// As for [`GlobalAlloc::dealloc`].
+    unsafe fn free(&self, object: *mut u8, layout: Layout) -> Outcome<()>;
+
+    /// # Safety
+    /// As for [`GlobalAlloc::realloc`].
+    unsafe fn reallocate(&self, object: *mut u8, layout: Layout, size: usize) -> Outcome<*mut u8>;
+
+    /// Walks the invariants that the calling thread can look at.
+    fn verify(&self) -> Outcome<Verified>;
+
+    /// The calling thread is about to end; it may still use the heap.
+    fn leave(&self);
+
+    /// Gives the heap's address space back. No thread uses it any more, and no object.
+    fn discard(&self) {}
+}
+
+fn said<T, E: Debug>(outcome: Result<T, E>) -> Outcome<T> {
+    outcome.map_err(|violation| format!("the heap found {violation:?}"))
+}
+
+/// A heap of its own, and its start-up page.
+pub struct Own<P: Policy>(Heap<'static, Linux, P>, &'static Frozen);
+
+static OPTIONS: Options = Options::DEFAULT;
+
+impl<P: Policy> Own<P> {
+    /// A new heap. It stays for the life of the process.
+    pub fn new() -> Self {
+        let frozen = Box::leak(Box::new(Frozen::new()));
+        Own(Heap::new(frozen, &OPTIONS), frozen)
+    }
+}
+
+impl<P: Policy> Clone for Own<P> {
+    fn clone(&self) -> Self {
+        Own(self.0, self.1)
+    }
+}
+
+impl<P: Policy> Subject for Own<P> {
+    const ZERO: bool = P::SET.has(Set::WIPE);
+
+    fn allocate(&self, layout: Layout, zeroed: bool) -> Outcome<*mut u8> {
+        let object = said(self.0.allocate(&Request::layout(layout)))?;
+        let object = object.map_or(null_mut(), |object| object.as_ptr());
+        if zeroed && !Self::ZERO && !object.is_null() {
+            // SAFETY: just allocated with this many bytes.
+            unsafe { object.write_bytes(0, layout.size()) };
+        }
+        Ok(object)
+    }
+
+    unsafe fn free(&self, object: *mut u8, layout: Layout) -> Outcome<()> {
+        said(self.0.free(object.expose_provenance(), Some(&Request::layout(layout))))
+    }
+
+    unsafe fn reallocate(&self, object: *mut u8, layout: Layout, size: usize) -> Outcome<*mut u8> {
+        let old = Request::layout(layout);
+        let new = Request { size, ..old };
+        let moved = said(self.0.reallocate(object.expose_provenance(), Some(&old), &new))?;
+        Ok(moved.map_or(null_mut(), |object| object.as_ptr()))
+    }
+
+    fn verify(&self) -> Outcome<Verified> {
+        said(self.0.verify())
+    }
+
+    fn leave(&self) {
+        self.0.leave();
+    }
+
+    fn discard(&self) {
+        let plan = self.1.plan();
+        // Else shrinking a failure would run out of address space after some twenty heaps.
+        let _ = Linux::unmap(plan.slots, plan.regions << plan.region_shift);
+        let _ = Linux::unmap(plan.meta.0, plan.meta.1);
+    }
+}
+
+/// The process's heap. A process can have one policy only.
+#[derive(Clone, Copy)]
+pub struct Face<P: Policy>(&'static Casemate<P>);
+
+impl<P: Policy> Face<P> {
+    /// The process's heap by this face.
+    pub fn new(face: &'static Casemate<P>) -> Self {
+        Face(face)
+    }
+}
+
+impl<P: Policy + Copy> Subject for Face<P> {
+    const ZERO: bool = P::SET.has(Set::WIPE);
+
+    fn allocate(&self, layout: Layout, zeroed: bool) -> Outcome<*mut u8> {
+        // SAFETY: no layout of a sequence has size 0.
+        Ok(unsafe { if zeroed { self.0.alloc_zeroed(layout) } else { self.0.alloc(layout) } })
+    }
+
+    unsafe fn free(&self, object: *mut u8, layout: Layout) -> Outcome<()> {
+        // SAFETY: the caller's obligations are the same.
+        unsafe { self.0.dealloc(object, layout) };
+        Ok(())
+    }
+
+    unsafe fn reallocate(&self, object: *mut u8, layout: Layout, size: usize) -> Outcome<*mut u8> {
+        // SAFETY: the caller's obligations are the same.
+        Ok(unsafe { self.0.realloc(object, layout, size) })
+    }
+
+    fn verify(&self) -> Outcome<Verified> {
+        said(casemate::verify())
+    }
+
+    fn leave(&self) {
+        // The face arranges that by itself when the thread ends.
+    }
+}

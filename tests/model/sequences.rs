@@ -1,0 +1,69 @@
+//! Random sequences over heaps made for the purpose, one for each policy.
+
+use crate::harness::pool::Pool;
+use crate::harness::run::{Summary, run};
+use crate::harness::sequence::{HEADER, STEP, THREADS, largest};
+use crate::harness::subject::{Own, Subject};
+use casemate::{Full, Light, Strict};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use std::cell::RefCell;
+
+/// Bytes of random sequences.
+pub fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let steps = vec(any::<[u8; STEP]>(), 1..120);
+    (any::<[u8; HEADER]>(), steps).prop_map(|(header, steps)| {
+        let mut bytes = header.to_vec();
+        bytes.extend_from_slice(steps.as_flattened());
+        bytes
+    })
+}
+
+/// Runs this many random sequences on heaps made by `subject`: on the first, with all its
+/// history, until something fails; then each smaller sequence on a fresh one.
+pub fn try_sequences<S: Subject>(cases: u32, subject: impl Fn() -> S) -> Summary {
+    let config =
+        Config { cases, max_shrink_iters: 200, failure_persistence: None, ..Config::default() };
+    let state = RefCell::new((None, Summary::default()));
+    let outcome = TestRunner::new(config).run(&bytes(), |bytes| {
+        let (pool, summary) = &mut *state.borrow_mut();
+        // At most one sequence in a hundred has objects above 1 MiB.
+        let may_be_large = (summary.large + 1) * 100 <= summary.sequences + 100;
+        let most = if may_be_large { usize::MAX } else { 1 << 20 };
+        let largest = largest(&bytes).min(most);
+        let used = pool.get_or_insert_with(|| Pool::new(subject(), THREADS));
+        run(used, &bytes, largest, summary).map_err(|what| {
+            *pool = None;
+            TestCaseError::fail(what)
+        })
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    state.into_inner().1
+}
+
+fn check(name: &str, summary: Summary) {
+    println!("{name}: {summary:?}");
+    // That the sequences are what they are meant to be.
+    assert!(summary.actions > summary.sequences * 30);
+    assert!(summary.large > 0 && summary.large * 100 <= summary.sequences + 100);
+    assert!(summary.shared_rounds > summary.sequences);
+    assert!(summary.foreign * 5 > summary.actions && summary.ended > 50);
+}
+
+#[test]
+fn sequences_hold_under_the_full_policy() {
+    check("full", try_sequences(1200, Own::<Full>::new));
+}
+
+#[test]
+fn sequences_hold_under_the_light_policy() {
+    check("light", try_sequences(500, Own::<Light>::new));
+}
+
+#[test]
+fn sequences_hold_under_the_strict_policy() {
+    check("strict", try_sequences(500, Own::<Strict>::new));
+}

@@ -93,8 +93,9 @@ impl Shape {
         } else {
             room
         };
-        // A group is a window of some pages, so that few objects do not touch many.
-        let window = 16 * KIB / slot;
+        // A group is a window of some pages, so that few objects do not touch many; slots of a page
+        // or more touch no page but their own.
+        let window = if slot >= page { MOST } else { 32 * KIB / slot };
         let most = if window < 8 {
             8
         } else if window > MOST {
@@ -389,7 +390,7 @@ mod tests {
     proptest! {
         #[test]
         fn decode_inverts_layout(
-            i in 0usize..CLASSES, page_shift in prop::sample::select(vec![12u32, 14, 16]),
+            i in 0usize..CLASSES, page_shift in prop::sample::select(std::vec![12u32, 14, 16]),
             slab in 0u32..1000, pick: u32, off in 0usize..1 << 21,
         ) {
             let class = SizeClass::new(i).unwrap();

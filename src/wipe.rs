@@ -11,8 +11,12 @@ use zeroize::optimization_barrier;
 /// Above this many bytes, calls to `memset` and to the wide check are worth their cost.
 const SHORT: usize = 128;
 
+/// From here on `memset`, which may use stores that pass the cache by.
+#[cfg(target_arch = "x86_64")]
+const HUGE: usize = 256 << 10;
+
 /// Overwrites `[at, at + len)` with zeros. `len` is a multiple of 16 and not 0, `at` aligned
-/// to 16.
+/// to 16; `wide` says that the CPU has AVX2.
 ///
 /// Short slots take two, four or eight stores, which overlap where the length is in between: a
 /// loop would cost more than the stores.
@@ -20,9 +24,48 @@ const SHORT: usize = 128;
 /// # Safety
 /// The range is mapped writable, and no reference to any of it is in use.
 #[inline(always)]
-pub unsafe fn wipe(at: *mut u8, len: usize) {
+pub unsafe fn wipe(at: *mut u8, len: usize, wide: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if wide && len > SHORT && len <= HUGE {
+        // SAFETY: the caller's; `wide` is set only where the CPU has AVX2.
+        return unsafe { wipe_avx2(at, len) };
+    }
+    let _ = wide;
     // SAFETY: the caller's.
     unsafe { if len <= SHORT { wipe_short(at, len) } else { wipe_long(at, len) } }
+}
+
+/// # Safety
+/// As for [`wipe`], and the CPU has AVX2; `len` at least 32.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+unsafe fn wipe_avx2(at: *mut u8, len: usize) {
+    use core::arch::x86_64::{__m256i, _mm256_setzero_si256, _mm256_storeu_si256};
+    let zero = _mm256_setzero_si256();
+    let mut offset = 0;
+    // SAFETY: every store ends at or before `len`; the last one overlaps what was wiped before.
+    // The empty assembly makes the stores happen: it may read all memory.
+    unsafe {
+        while offset + 128 <= len {
+            let to = at.add(offset).cast::<__m256i>();
+            _mm256_storeu_si256(to, zero);
+            _mm256_storeu_si256(to.add(1), zero);
+            _mm256_storeu_si256(to.add(2), zero);
+            _mm256_storeu_si256(to.add(3), zero);
+            core::arch::asm!("/* {0} */", in(reg) to, options(nostack, preserves_flags));
+            offset += 128;
+        }
+        while offset + 32 <= len {
+            let to = at.add(offset).cast::<__m256i>();
+            _mm256_storeu_si256(to, zero);
+            core::arch::asm!("/* {0} */", in(reg) to, options(nostack, preserves_flags));
+            offset += 32;
+        }
+        let last = at.add(len - 32).cast::<__m256i>();
+        _mm256_storeu_si256(last, zero);
+        core::arch::asm!("/* {0} */", in(reg) last, options(nostack, preserves_flags));
+    }
 }
 
 /// # Safety
@@ -192,18 +235,19 @@ unsafe fn is_zero_avx2(at: *const u8, len: usize) -> bool {
 mod tests {
     use super::*;
     use crate::os::{Linux, Os};
-    use std::vec;
 
     #[repr(align(64))]
     struct Buffer([u8; 4096]);
 
     #[test]
     fn every_byte_is_wiped_and_none_beyond() {
-        for len in (16..=4096 - 32).step_by(16) {
+        let wide = Linux::probe().avx2;
+        for (len, wide) in (16..=4096 - 32).step_by(16).flat_map(|len| [(len, false), (len, wide)])
+        {
             let mut buffer = std::boxed::Box::new(Buffer([0xaa; 4096]));
             // SAFETY: `16 + len` bytes are in the buffer, which nothing else refers to.
-            unsafe { wipe(buffer.0.as_mut_ptr().add(16), len) };
-            let mut expected = vec![0xaa; 4096];
+            unsafe { wipe(buffer.0.as_mut_ptr().add(16), len, wide) };
+            let mut expected = std::vec![0xaa; 4096];
             expected[16..16 + len].fill(0);
             assert_eq!(buffer.0[..], expected[..]);
         }

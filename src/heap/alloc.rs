@@ -49,9 +49,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         origin: Origin,
     ) -> Outcome<Object> {
         let request = &Request { size, align, origin };
-        if !super::start::is_ready(self.frozen) {
-            self.start()?;
-        }
+        self.ensure_started()?;
         if P::SET.has(Set::SAMPLED_GUARDS) && self.is_sampled(request) {
             let object = self.allocate_guarded(request)?;
             if object.is_some() {
@@ -118,13 +116,11 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     }
 
     fn allocate_large(&self, request: &Request) -> Outcome<Object> {
-        if !super::start::is_ready(self.frozen) {
-            self.start()?;
-        }
+        self.ensure_started()?;
         self.notice_fork()?;
         self.heed_limit();
         let object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
-        if object.is_some() || !self.give_way() {
+        if object.is_some() || !self.give_way(request.size)? {
             return Ok(object);
         }
         large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)

@@ -15,7 +15,7 @@ use super::{Heap, Outcome};
 use crate::os::{Os, Thread, ThreadExit};
 use crate::policy::Policy;
 use crate::rng::Stream;
-use crate::slab::lock::{Attempt, Held};
+use crate::slab::lock::{Held, Rank, Refused};
 use crate::violation::{Kind, Violation};
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering::Relaxed;
@@ -49,12 +49,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let word = thread.word.get();
         let number = (word >> 8) as usize;
         if number != 0 {
-            let heap = self.frozen.heap(number);
-            // The index names another thread's heap: somebody wrote to this thread's storage.
-            if !heap.is_owned_by(thread.identity) {
-                return Err(Violation::new(Kind::Metadata));
-            }
-            if let Some(entry) = heap.enter::<P>(thread) {
+            self.check_index(thread)?;
+            if let Some(entry) = self.frozen.heap(number).enter::<P>(thread) {
                 return Ok(Some(Inside { entry, _held: None }));
             }
         } else {
@@ -71,6 +67,15 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(self.visit(thread))
     }
 
+    /// A thread's index names its own heap or none; otherwise somebody wrote to its storage.
+    pub(super) fn check_index(&self, thread: &Thread<'_>) -> Outcome<()> {
+        let number = (thread.word.get() >> 8) as usize;
+        if number != 0 && !self.frozen.heap(number).is_owned_by(thread.identity) {
+            return Err(Violation::new(Kind::Metadata));
+        }
+        Ok(())
+    }
+
     /// Enters a guest heap.
     fn visit(&self, thread: &Thread<'_>) -> Option<Inside<'f, O>> {
         // Threads start at different guests; the address of thread-local storage differs above
@@ -79,14 +84,18 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let mut busy = None;
         for i in 0..GUESTS {
             let guest = self.frozen.heap(1 + (first + i) % GUESTS);
-            match guest.lock.attempt::<O>() {
-                Attempt::Held(held) => return Some(inside(guest, held)),
-                Attempt::Busy => busy = busy.or(Some(guest)),
-                Attempt::Mine => {}
+            // In a forked child some may be out of use.
+            if guest.standing() != Standing::Guest {
+                continue;
+            }
+            match guest.lock.attempt::<O>(Rank::Guest) {
+                Ok(held) => return Some(inside(guest, held)),
+                Err(Refused::Busy) => busy = busy.or(Some(guest)),
+                Err(Refused::Mine) => {}
             }
         }
         let guest = busy?;
-        guest.lock.acquire::<O>().map(|held| inside(guest, held))
+        guest.lock.acquire::<O>(Rank::Guest).map(|held| inside(guest, held))
     }
 
     /// Gives the thread a heap: one whose thread has ended, or a new one.
@@ -117,7 +126,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Makes another heap in the table.
     fn make(&self) -> Option<usize> {
         let shared = self.shared();
-        let _held = shared.lock.acquire::<O>()?;
+        let _held = shared.lock.acquire::<O>(Rank::Shared)?;
         let number = shared.heaps.load(Relaxed) as usize;
         if number >= self.frozen.most_heaps() {
             return None;
@@ -164,6 +173,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let number = self.shared().pool().take()?;
         // SAFETY: taken out of the pool, so nobody else enters it until it is put back.
         Some((number, unsafe { self.frozen.heap(number).enter_held() }))
+    }
+
+    /// The same with this one, if it is in the pool.
+    pub(super) fn borrow_this(&self, number: usize) -> Option<Entry<'f>> {
+        let taken = self.shared().pool().take_this(number);
+        // SAFETY: as above.
+        taken.then(|| unsafe { self.frozen.heap(number).enter_held() })
     }
 
     /// Puts a borrowed heap back.

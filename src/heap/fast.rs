@@ -295,7 +295,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
         }
         if P::SET.has(Set::WIPE) {
-            memory.wipe();
+            memory.wipe(plan.features.avx2);
         }
         group.release_owned(slot);
         Bin::add(&bin.freed, 1);
@@ -305,8 +305,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 }
 
+/// Asks for the cache line at an address, which need not be valid.
 #[inline(always)]
-fn prefetch(at: usize) {
+pub(super) fn prefetch(at: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint: no address faults.
     unsafe {

@@ -13,6 +13,7 @@ use crate::bitmap::members;
 use crate::os::{ForkHooks, Os};
 use crate::policy::Policy;
 use crate::slab::group::QUEUED;
+use crate::slab::lock::Rank;
 use crate::slab::meta::{Link, group, header};
 use crate::violation::{Kind, Violation};
 use core::marker::PhantomData;
@@ -37,13 +38,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         let shared = self.shared();
         for guest in 1..=GUESTS {
-            self.frozen.heap(guest).lock.acquire_for_fork::<O>();
+            self.frozen.heap(guest).lock.acquire_for_fork::<O>(Rank::Guest);
         }
-        shared.lock.acquire_for_fork::<O>();
+        shared.lock.acquire_for_fork::<O>(Rank::Shared);
         for region in shared.region.iter().take(self.plan().regions) {
-            region.lock.acquire_for_fork::<O>();
+            region.lock.acquire_for_fork::<O>(Rank::Region);
         }
-        shared.large.lock.acquire_for_fork::<O>();
+        shared.large.lock.acquire_for_fork::<O>(Rank::Large);
     }
 
     /// After a fork, in the parent.
@@ -82,7 +83,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         shared.region.iter().for_each(|region| region.lock.reset());
         shared.lock.reset();
         for guest in 1..=GUESTS {
-            self.frozen.heap(guest).lock.reset();
+            let guest = self.frozen.heap(guest);
+            if guest.lock.is_held() {
+                // Somebody was inside: as with other threads' heaps, nobody enters it again.
+                guest.retire();
+            }
+            guest.lock.reset();
         }
     }
 

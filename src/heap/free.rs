@@ -121,7 +121,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if P::SET.has(Set::NEIGHBOUR) && found.region.has_canary() {
             self.check_below_owned(found)?;
         }
-        self.memory(found).wipe_for::<P>();
+        self.memory(found).wipe_for::<P>(self.plan().features.avx2);
         found.group.release_owned(slot);
         Bin::add(&bin.freed, 1);
         // Counts down to the moment the group is ripe; far from zero while it is not idle.
@@ -141,10 +141,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             return Err(Violation::new(Kind::ForeignPointer).at(Place::Unknown, at));
         }
         self.notice_fork()?;
+        let thread = O::thread();
+        self.check_index(&thread)?;
         let Some(found) = self.find_slot(at)? else {
             return large::free::<O, P>(&self.grounds(), at, claim);
         };
-        let thread = O::thread();
         if let Some(entry) = self.enter(&thread)
             && let Some(bin) = entry.heap.bin(found.number)
             && owns(&entry, found.group.others.owner.load(Relaxed))
@@ -172,7 +173,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Steps 4 and 5: wipe, hand over, and put the group on its owner's inbox.
     pub(super) fn finish_claimed(&self, found: &Found<'f>, claimed: Claimed) -> Outcome<()> {
-        self.memory(found).wipe_for::<P>();
+        self.memory(found).wipe_for::<P>(self.plan().features.avx2);
         // Read before the handover: afterwards the group may get another owner.
         let owner = found.group.others.owner.load(Acquire) as usize;
         if found.group.hand_over(claimed) == Handover::Push {
@@ -341,9 +342,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 impl SlotMemory {
     /// Wipes the slot if the policy wipes.
     #[inline(always)]
-    fn wipe_for<P: Policy>(self) {
+    fn wipe_for<P: Policy>(self, wide: bool) {
         if P::SET.has(Set::WIPE) {
-            self.wipe();
+            self.wipe(wide);
         }
     }
 }

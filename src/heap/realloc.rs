@@ -91,6 +91,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         old: Option<&Request>,
         new: &Request,
     ) -> Outcome<Object> {
+        // The target of a stale realloc could otherwise be the very slot that it names.
+        let slot = found.id.slot as usize;
+        found.group.check_live(slot).map_err(|kind| self.blame(found, kind))?;
         // The target first: a claim cannot be taken back.
         let Some(target) = self.allocate(*new)? else { return Ok(None) };
         let claimed = self.claim(found, old)?;
@@ -107,7 +110,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !small {
             self.heed_limit();
             let moved = large::resize::<O, P>(&self.grounds(), at, old, new)?;
-            if moved.is_some() || !self.give_way() {
+            if moved.is_some() || !self.give_way(new.size)? {
                 return Ok(moved);
             }
             return large::resize::<O, P>(&self.grounds(), at, old, new);

@@ -193,9 +193,14 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// Every live canary of a group: damage to an object that is never freed is found here.
+    #[inline(never)]
     fn sweep(&self, view: &View<'f>, group: &Group<'f>, base: usize, live: u64) -> Outcome<()> {
         let size = view.region.shape.slot as usize;
         let key = &self.plan().key;
+        // Asked for all at once: one after the other they would each wait for memory.
+        for slot in members(live) {
+            super::fast::prefetch(base + slot * size + size - 8);
+        }
         for slot in members(live) {
             let start = base + slot * size;
             let record = group.record(slot).map_err(|kind| view.fail(kind, start))?;

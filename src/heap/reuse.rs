@@ -197,6 +197,20 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
+    /// The same for all that have waited the shortest time, for when memory is short.
+    pub(super) fn tidy_pressed(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
+        for _ in 0..view.bin.queued.load(Relaxed) {
+            let Some(number) = view.bin.oldest.load(Relaxed).checked_sub(1) else { break };
+            let id = GroupId(number);
+            if P::SET.has(Set::QUARANTINE) && self.age(view, id) < FEWEST {
+                break;
+            }
+            self.unlink(view, None, id);
+            self.retire(entry, view, id)?;
+        }
+        Ok(())
+    }
+
     /// A group that has left the queue: spare if it is wholly free and all of it has waited.
     fn retire(&self, entry: &mut Entry<'f>, view: &View<'f>, id: GroupId) -> Outcome<()> {
         let (slab, at, group) = view.group(id);

@@ -56,6 +56,16 @@ impl Options {
 }
 
 impl<O: Os, P: Policy> Heap<'_, O, P> {
+    /// Starts the heap at its first use. A later one under another policy is a violation; it is
+    /// noticed where a slow path leads here, at the latest when a magazine is empty.
+    #[inline]
+    pub(super) fn ensure_started(&self) -> Outcome<()> {
+        if is_ready(self.frozen) && self.plan().policy == P::SET {
+            return Ok(());
+        }
+        self.start()
+    }
+
     /// Starts the heap if nobody has; waits while another thread does.
     #[cold]
     pub fn start(&self) -> Outcome<()> {

@@ -3,13 +3,17 @@
 #![expect(unsafe_code, reason = "checks that purged memory is zero")]
 
 use super::refill::{View, all_groups};
+use super::shared::GUESTS;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
-use crate::geometry::SlabId;
+use crate::geometry::{Region, SlabId};
+use crate::large;
 use crate::os::Os;
 use crate::policy::Policy;
+use crate::slab::lock::Rank;
 use crate::slab::memory::SlotMemory;
 use crate::slab::meta::{Link, header};
+use crate::slab::provider::RegionState;
 use crate::violation::Kind;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -41,34 +45,50 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let _ = O::unmap(start, region.base - start);
         }
         // A signal handler that interrupted the making of a heap leaves the rest to that.
-        let Some(_held) = shared.lock.acquire::<O>() else { return };
+        let Some(_held) = shared.lock.acquire::<O>(Rank::Shared) else { return };
         let made = shared.heaps.load(Relaxed) as usize;
         let first = (&raw const *self.frozen.heap(0)).addr();
         let stride = super::thread_heap::ThreadHeap::STRIDE;
         let _ = O::unmap(first + made * stride, (self.frozen.most_heaps() - made) * stride);
     }
 
-    /// Memory ran out: gives back every empty slab that this thread can reach. False if that was
-    /// nothing.
-    pub(super) fn give_way(&self) -> bool {
+    /// Memory or address space ran out for a request of this size: gives up every empty slab that
+    /// this thread can reach, and what free slabs and freed large ranges still hold. False if that
+    /// was nothing, or could not be enough.
+    pub(super) fn give_way(&self, size: usize) -> Outcome<bool> {
+        let (plan, shared) = (self.plan(), self.shared());
+        let regions = || plan.region.iter().zip(&shared.region).take(plan.regions);
+        let committed = |(region, state): (&Region, &RegionState)| {
+            (state.frontier() as usize) << region.shape.stride_shift
+        };
+        let most = regions().map(committed).sum::<usize>();
+        if size > most + shared.large.waiting.load(Relaxed) as usize {
+            return Ok(false);
+        }
         let mut given = false;
-        let thread = O::thread();
-        if let Some(mut entry) = self.enter(&thread) {
-            given |= self.purge_empty(&mut entry).unwrap_or(false);
+        if let Some(mut entry) = self.enter(&O::thread()) {
+            given |= self.purge_empty(&mut entry)?;
         }
-        if let Some((number, mut entry)) = self.borrow_abandoned() {
-            given |= self.purge_empty(&mut entry).unwrap_or(false);
-            self.return_abandoned(number, entry);
+        for number in 1 + GUESTS..shared.heaps.load(Relaxed) as usize {
+            if let Some(mut entry) = self.borrow_this(number) {
+                given |= self.purge_empty(&mut entry)?;
+                self.return_abandoned(number, entry);
+            }
         }
-        given
+        for (region, state) in regions() {
+            given |= state.give_way::<O>(region, &shared.ground(plan));
+        }
+        Ok(large::give_way::<O, P>(&self.grounds()) || given)
     }
 
-    /// Gives back every empty slab of a heap.
-    pub(super) fn purge_empty(&self, entry: &mut Entry<'f>) -> Outcome<bool> {
+    /// Gives back every slab of a heap that holds no object, after the shortest wait.
+    fn purge_empty(&self, entry: &mut Entry<'f>) -> Outcome<bool> {
         let mut given = false;
         self.fold_inbox(entry)?;
         for number in 0..self.plan().regions {
             let view = self.view(entry, number)?;
+            self.ripen_idle(entry, &view, true)?;
+            self.tidy_pressed(entry, &view)?;
             given |= self.purge_bin(&view)?;
         }
         Ok(given)

@@ -5,13 +5,14 @@
 use super::bin::Phase;
 use super::refill::{View, all_groups, bit64};
 use super::shared::GUESTS;
-use super::thread_heap::Entry;
+use super::thread_heap::{Entry, Standing};
 use super::{Heap, Outcome};
 use crate::bitmap::members;
 use crate::geometry::{GroupId, SlabId};
 use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::slab::group::{Group, QUEUED};
+use crate::slab::lock::Rank;
 use crate::slab::memory::{SlotMemory, tail_word};
 use crate::slab::meta::{Link, OPEN, group, header};
 use crate::violation::Kind;
@@ -47,7 +48,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         for number in 1..=GUESTS {
             let guest = self.frozen.heap(number);
-            let Some(_held) = guest.lock.acquire::<O>() else { continue };
+            if guest.standing() != Standing::Guest {
+                continue;
+            }
+            let Some(_held) = guest.lock.acquire::<O>(Rank::Guest) else { continue };
             // SAFETY: the guest's lock is held.
             let mut entry = unsafe { guest.enter_held() };
             self.verify_heap(&mut entry, &mut seen)?;

@@ -94,11 +94,12 @@ fn map<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> Result<(),
 }
 
 /// Makes a freed object's range inaccessible and gives its memory back; the range stays taken,
-/// by a mapping where address space is plenty.
+/// by a mapping where address space is plenty. Whether that mapping is left.
 pub fn retire<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> bool {
     if !P::SET.has(Set::PURGE_CLOSE) {
         // The control: the range stays readable and writable until it leaves the queue.
-        return O::discard(mapping.data, mapping.data_len).is_ok();
+        let _ = O::discard(mapping.data, mapping.data_len);
+        return true;
     }
     let keep = grounds.plan.rung.reserved && grounds.state_limit() == 0;
     if keep
@@ -107,7 +108,7 @@ pub fn retire<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> boo
     {
         return true;
     }
-    O::unmap(mapping.map, mapping.map_len).is_ok()
+    O::unmap(mapping.map, mapping.map_len).is_err()
 }
 
 /// Takes the pages from `keep` bytes on away from an object that shrinks.

@@ -219,7 +219,9 @@ fn drop_object<O: Os, P: Policy>(grounds: &Grounds<'_>, table: &mut Table<'_, O>
     let entry = table.entry(number);
     let made = mapping_of(entry);
     let state = grounds.state;
-    mapping::retire::<O, P>(grounds, &made);
+    if !mapping::retire::<O, P>(grounds, &made) {
+        entry.data_len.store(0, Relaxed);
+    }
     entry.set(EntryState::Freed, entry.shape());
     let freed = state.freed.fetch_add(1, Relaxed) + 1;
     let bytes = state.freed_bytes.fetch_add(made.map_len as u64, Relaxed) + made.map_len as u64;
@@ -248,12 +250,33 @@ fn release_served<O: Os, P: Policy>(grounds: &Grounds<'_>, table: &mut Table<'_,
         table.dequeue();
         table.remove(number);
         let made = mapping_of(entry);
-        // Unmapping what is unmapped already is no error.
-        let _ = O::unmap(made.map, made.map_len);
+        // What is unmapped already may be another's by now.
+        if made.data_len != 0 {
+            let _ = O::unmap(made.map, made.map_len);
+        }
         state.waiting.fetch_sub(made.map_len as u64, Relaxed);
         grounds.ground.mappings.fetch_sub(2, Relaxed);
         table.unreserve(number);
     }
+}
+
+/// Memory or address space ran out: freed ranges that wait are unmapped. They are not used again
+/// any sooner. False if that was nothing.
+pub fn give_way<O: Os, P: Policy>(grounds: &Grounds<'_>) -> bool {
+    let Some(table) = grounds.table::<O>() else { return false };
+    let mut given = false;
+    let mut next = grounds.state.oldest.load(Relaxed);
+    while let Some(number) = next.checked_sub(1) {
+        let entry = table.entry(number);
+        next = entry.next.load(Relaxed);
+        let made = mapping_of(entry);
+        let waits = made.data_len != 0 && P::SET.has(Set::PURGE_CLOSE);
+        if waits && O::unmap(made.map, made.map_len).is_ok() {
+            entry.data_len.store(0, Relaxed);
+            given = true;
+        }
+    }
+    given
 }
 
 /// Gives a large object another size. `None`: no memory for it, the object stays as it is.

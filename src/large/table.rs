@@ -5,7 +5,7 @@
 
 use crate::os::{Os, pointer};
 use crate::rng::Stream;
-use crate::slab::lock::{Held, Lock};
+use crate::slab::lock::{Held, Lock, Rank};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -31,7 +31,7 @@ pub struct LargeEntry {
     pub size: AtomicUsize,
     /// Address of the first accessible page.
     pub data: AtomicUsize,
-    /// Bytes of accessible pages.
+    /// Bytes of accessible pages; of a freed range, 0 once nothing is mapped there.
     pub data_len: AtomicUsize,
     /// Address of the whole mapping, guards included.
     pub map: AtomicUsize,
@@ -108,7 +108,7 @@ impl LargeState {
         entries: usize,
         map: impl FnOnce(usize, usize) -> bool,
     ) -> Option<Table<'_, O>> {
-        let held = self.lock.acquire::<O>()?;
+        let held = self.lock.acquire::<O>(Rank::Large)?;
         if self.ready.load(Relaxed) == 0 {
             let len = table_bytes(entries).next_multiple_of(O::page_size());
             let stream = Stream::from_kernel::<O>()?;

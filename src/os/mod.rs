@@ -32,6 +32,8 @@ pub struct Thread<'t> {
     /// A word in thread-local storage, zero in a new thread. It holds an index and a state,
     /// never a pointer, and is not trusted.
     pub word: &'t Cell<u32>,
+    /// Another such word: the ranks of the locks that the thread holds.
+    pub held: &'t Cell<u32>,
 }
 
 /// What the kernel offered when it was asked at start-up.

@@ -196,6 +196,15 @@ impl<'m> Group<'m> {
         Ok(record)
     }
 
+    /// Others: step 1 alone, for a caller that has something to do before it can claim.
+    pub fn check_live(&self, slot: usize) -> Result<(), Kind> {
+        let record = self.record(slot)?;
+        if self.own.live.load(Acquire) & bit(slot) == 0 {
+            return Err(not_live(record));
+        }
+        Ok(())
+    }
+
     /// Others: steps 1 to 3. From here on the slot is the caller's to read and wipe.
     #[inline]
     pub fn claim(&self, slot: usize) -> Result<Claimed, Kind> {

@@ -48,9 +48,9 @@ impl SlotMemory {
 
     /// Overwrites all of it with zeros.
     #[inline(always)]
-    pub fn wipe(self) {
+    pub fn wipe(self, wide: bool) {
         // SAFETY: mapped and aligned by the type's proof; the object is dead, or not yet born.
-        unsafe { wipe::wipe(pointer(self.start), self.len) }
+        unsafe { wipe::wipe(pointer(self.start), self.len, wide) }
     }
 
     /// [`is_zero`](SlotMemory::is_zero) for a slot of at most 128 bytes.
@@ -258,7 +258,7 @@ mod tests {
                     // SAFETY: as above.
                     unsafe { pointer::<u8>(start + i).write(old) };
                 }
-                slot.wipe();
+                slot.wipe(false);
                 assert!(slot.is_zero(false));
             }
         }

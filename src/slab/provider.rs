@@ -10,7 +10,7 @@
 //! writable as a whole and guarded as a whole, in two calls; opening a slab removes the markers
 //! of its slots and leaves those behind it.
 
-use super::lock::Lock;
+use super::lock::{Lock, Rank};
 use super::meta::{Backing, OPEN, header};
 use crate::geometry::{Region, SlabId};
 use crate::os::{MapError, Os};
@@ -67,7 +67,7 @@ impl RegionState {
         random: &mut Stream,
     ) -> Option<SlabId> {
         let slab = {
-            let _held = self.lock.acquire::<O>()?;
+            let _held = self.lock.acquire::<O>(Rank::Region)?;
             if self.free.load(Relaxed) == 0 && !self.grow::<O, P>(region, ground) {
                 return None;
             }
@@ -76,28 +76,28 @@ impl RegionState {
         if self.open::<O>(region, slab, ground) {
             return Some(slab);
         }
-        // Could not be opened: mappings or memory ran out. A new step without guards may still
-        // be had where only mappings did.
-        let _held = self.lock.acquire::<O>()?;
-        let fresh = self.frontier.load(Relaxed);
-        ground.mappings.fetch_max(ground.most_mappings, Relaxed);
-        let grown = self.grow::<O, P>(region, ground);
+        // Could not be opened: mappings, memory or address space ran out. A new step without
+        // guards may still be had where only mappings did; only this once, since it may have been
+        // one of the others.
+        let _held = self.lock.acquire::<O>(Rank::Region)?;
         self.push(region, slab);
-        if !grown || Backing::of(header(region, SlabId(fresh)).state.load(Relaxed)) != Backing::Bare
-        {
+        let fresh = self.frontier.load(Relaxed);
+        if !self.grow::<O, P>(region, &Ground { most_mappings: 0, ..*ground }) {
             return None;
         }
         self.remove(region, fresh);
-        let slab = SlabId(fresh);
-        header(region, slab).state.fetch_or(OPEN, Relaxed);
-        Some(slab)
+        if self.open::<O>(region, SlabId(fresh), ground) {
+            return Some(SlabId(fresh));
+        }
+        self.push(region, SlabId(fresh));
+        None
     }
 
     /// Closes a slab that is all zero and whose owner is done with it, and puts it back.
     pub fn give_back<O: Os, P: Policy>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) {
         self.close::<O, P>(region, slab, ground);
         header(region, slab).owner.store(0, Release);
-        if let Some(_held) = self.lock.acquire::<O>() {
+        if let Some(_held) = self.lock.acquire::<O>(Rank::Region) {
             self.push(region, slab);
             self.purged.fetch_add(1, Relaxed);
         }
@@ -107,7 +107,7 @@ impl RegionState {
     /// Marks the region's address space beyond what is committed as not reserved and unmaps it.
     /// Returns the bytes given back.
     pub fn trim<O: Os>(&self, region: &Region, end: usize, meta_end: usize) -> usize {
-        let Some(_held) = self.lock.acquire::<O>() else { return 0 };
+        let Some(_held) = self.lock.acquire::<O>(Rank::Region) else { return 0 };
         if self.unreserved.swap(1, Relaxed) != 0 {
             return 0;
         }
@@ -253,7 +253,15 @@ impl RegionState {
         let state = head.state.load(Relaxed);
         let (at, len) = (region.slab(slab), region.shape.data as usize);
         let done = match Backing::of(state) {
-            Backing::Marked => O::unguard(at, len),
+            Backing::Marked => match O::unguard(at, len) {
+                // A filter that came later: from now on by mprotect, this slab too.
+                Err(MapError::Unsupported) => {
+                    ground.markers.store(0, Relaxed);
+                    let backing = self.surrender::<O>(region, slab, ground);
+                    return backing && self.open::<O>(region, slab, ground);
+                }
+                other => other,
+            },
             Backing::Protected => split(ground, O::open(at, len)),
             Backing::Mapped => split(ground, O::map(at, len)),
             Backing::Bare => {
@@ -306,6 +314,35 @@ impl RegionState {
             }
         }
         head.state.store(backing as u32, Relaxed);
+    }
+
+    /// Gives up the memory and, where nothing is reserved, the address space of a closed slab that
+    /// markers guard: it is backed by mprotect or by mapping it from then on. The caller has taken
+    /// the slab, or holds the lock.
+    fn surrender<O: Os>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) -> bool {
+        let (at, len) = (region.slab(slab), 1usize << region.shape.stride_shift);
+        if O::unmap(at, len).is_err() {
+            return false;
+        }
+        let reserved = self.is_reserved(ground) && O::reserve(at, len).is_ok();
+        let backing = if reserved { Backing::Protected } else { Backing::Mapped };
+        header(region, slab).state.store(backing as u32, Relaxed);
+        true
+    }
+
+    /// Memory or address space ran out: gives up what free slabs still hold. False if that was
+    /// nothing.
+    pub fn give_way<O: Os>(&self, region: &Region, ground: &Ground<'_>) -> bool {
+        let Some(_held) = self.lock.acquire::<O>(Rank::Region) else { return false };
+        let mut given = false;
+        for i in 0..self.free.load(Relaxed) {
+            let slab = SlabId(header(region, SlabId(i)).free_cell.load(Relaxed));
+            let known = slab.0 < self.frontier.load(Relaxed);
+            if known && header(region, slab).state.load(Relaxed) == Backing::Marked as u32 {
+                given |= self.surrender::<O>(region, slab, ground);
+            }
+        }
+        given
     }
 
     /// Metadata bytes mapped.

@@ -33,10 +33,10 @@ pub fn run_after(name: &str, prepare: Prepare, body: impl FnOnce()) {
     }
     let own = std::env::current_exe().expect("the test binary's path");
     let mut command = Command::new(own);
-    command
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CASE, name)
-        .env("RUST_BACKTRACE", "0");
+    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(CASE, name);
+    // A backtrace takes memory where there may be none. glibc's own heap, which its thread exits
+    // use, otherwise takes 64 MiB of address space for every thread.
+    command.env("RUST_BACKTRACE", "0").env("MALLOC_ARENA_MAX", "1");
     // SAFETY: `prepare` only makes system calls, by its type's promise.
     unsafe { command.pre_exec(prepare) };
     let output = command.output().expect("the test binary runs");

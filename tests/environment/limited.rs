@@ -74,7 +74,7 @@ fn half_a_gib_from_the_start() {
             expect_lowest_rung();
             load::everyday();
             let mut objects = load::room(1 << 20);
-            let used: usize = [(4 * MIB, 80), (40_000, 6000), (1000, 200_000), (300, 400_000)]
+            let used: usize = [(4 * MIB, 80), (40_000, 6000), (1000, 200_000), (500, 400_000)]
                 .iter()
                 .map(|&(size, least)| {
                     let n = load::exhaust(&mut objects, size);

@@ -35,8 +35,15 @@ fn foreign_pointers_are_refused() {
     matrix::run(CASES);
 }
 
-fn unknown(_: &Setting) -> Option<End> {
-    Some(End::Line(Kind::ForeignPointer, Place::Unknown))
+fn unknown(setting: &Setting) -> Option<End> {
+    Some(no_object(setting, Kind::ForeignPointer))
+}
+
+fn no_object(setting: &Setting, kind: Kind) -> End {
+    match setting.environment {
+        Environment::Lowest => End::Anywhere(kind),
+        _ => End::Line(kind, Place::Unknown),
+    }
 }
 
 fn once(setting: &Setting) -> Option<End> {
@@ -45,8 +52,8 @@ fn once(setting: &Setting) -> Option<End> {
     if plain { unknown(setting) } else { None }
 }
 
-fn odd(_: &Setting) -> Option<End> {
-    Some(End::Line(Kind::MisalignedPointer, Place::Unknown))
+fn odd(setting: &Setting) -> Option<End> {
+    Some(no_object(setting, Kind::MisalignedPointer))
 }
 
 fn of_class(setting: &Setting) -> Option<End> {

@@ -36,7 +36,9 @@ fn fault(setting: &Setting) -> Option<End> {
     (applies(setting) && setting.target == Target::Middle).then_some(End::FaultAnywhere)
 }
 
+/// The index of another thread, whose heap has slots of the kind ready.
 fn others_word(scene: &Scene) -> u32 {
+    scene.take(scene.target.loose());
     scene.home(|_| Linux::thread().word.get())
 }
 

@@ -30,17 +30,20 @@ pub fn fill(at: usize, len: usize, value: u8) {
     (at..at + len).for_each(|at| write(at, value));
 }
 
-/// Whether the byte can be read, found out by the kernel and without a fault.
-pub fn is_readable(at: usize) -> bool {
+/// The first of these bytes that cannot be read, found out by the kernel and without a fault.
+pub fn first_unreadable(mut all: impl Iterator<Item = usize>) -> Option<usize> {
     let mut ends = [0; 2];
-    // SAFETY: two descriptors for the call to fill in; the byte is read by the kernel, which
-    // answers EFAULT where a load would fault.
-    unsafe {
-        assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
-        let written = libc::write(ends[1], with_exposed_provenance_mut::<libc::c_void>(at), 1);
-        ends.map(|end| libc::close(end));
-        written == 1
-    }
+    // SAFETY: two descriptors for the call to fill in.
+    assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
+    all.find(|&at| {
+        let mut back = 0u8;
+        // SAFETY: the kernel reads the byte, and answers EFAULT where a load would fault; what it
+        // took is drained into a local.
+        unsafe {
+            let written = libc::write(ends[1], with_exposed_provenance_mut(at), 1);
+            written != 1 || libc::read(ends[0], (&raw mut back).cast(), 1) != 1
+        }
+    })
 }
 
 /// An address at which nothing is mapped.

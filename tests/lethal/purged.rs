@@ -3,7 +3,7 @@
 use crate::child::leave;
 use crate::memory;
 use crate::scene::Scene;
-use crate::setting::{Role, Setting, Target, layout};
+use crate::setting::{self, Role, Setting, Target};
 use crate::verdict::Exit;
 
 /// Guest heaps keep what they have: nobody looks after them when others free their objects.
@@ -11,40 +11,50 @@ pub fn applies(setting: &Setting) -> bool {
     setting.target != Target::Large && setting.role != Role::Guest
 }
 
-/// Frees the objects of many slabs until the heap gives some back; the freed objects. `on_free` is
-/// called with each object of the first half just after it was freed, and with its share of that
-/// half in thousandths.
-pub fn empty_slabs(scene: &Scene, on_free: impl Fn(usize, usize)) -> Vec<usize> {
-    let half = match scene.target {
-        Target::Smallest => 60 * 1792,
-        Target::Middle => 60 * 56,
-        _ => 40,
-    };
+/// Takes the objects of many slabs and frees all of them, so that the heap gives some of the slabs
+/// back. `on_free` is called with eight objects, each just after it was freed, in the slabs that
+/// become empty after the larger half, some of which a heap keeps.
+///
+/// What others free is taken in when a magazine is filled, and slabs are given back when the owner
+/// frees, a few at a time: so the owner frees the first part, and the last.
+pub fn empty_slabs(scene: &Scene, on_free: impl Fn(usize)) -> Vec<usize> {
     let layout = scene.target.snug();
-    let mut all = scene.take_many(layout, 2 * half);
-    let later = all.split_off(half);
-    for (i, &at) in all.iter().enumerate() {
+    let n = match scene.target {
+        Target::Smallest => 200 * 1792,
+        Target::Middle => 200 * 56,
+        Target::Largest => 100,
+        _ => 1200,
+    };
+    let all = scene.take_many(layout, n);
+    let (first, rest) = all.split_at(n * 7 / 10);
+    let (middle, last) = rest.split_at(n / 10);
+    free_at_home(scene, first);
+    for (i, &at) in middle.iter().enumerate() {
         scene.here.free(at, layout);
-        on_free(at, i * 1000 / half);
+        if i % (n / 80) == 0 {
+            on_free(at);
+        }
     }
-    if scene.is_apart() {
-        // Objects that others freed are taken in when a magazine is filled, and slabs given back
-        // when the owner frees.
-        scene.home(take_in);
-    }
-    scene.home(move |hand| later.iter().for_each(|&at| hand.free(at, layout)));
+    scene.home(|hand| hand.take_many(setting::layout(600, 8), 64));
+    free_at_home(scene, last);
     all
 }
 
-fn take_in(hand: crate::scene::Hand) {
-    hand.take_many(layout(600, 8), 64);
+fn free_at_home(scene: &Scene, objects: &[usize]) {
+    let (objects, layout) = (objects.to_vec(), scene.target.snug());
+    scene.home(move |hand| objects.iter().for_each(|&at| hand.free(at, layout)));
 }
 
 /// An object in a slab that was given back; `None` if such slabs stay accessible.
 pub fn object(scene: &Scene) -> Option<usize> {
-    let all = empty_slabs(scene, |_, _| {});
+    let all = empty_slabs(scene, |_| {});
     if casemate::stats().small.purged == 0 {
         leave(Exit::SetUp);
     }
-    all.into_iter().find(|&at| !memory::is_readable(at))
+    // One object a page is enough to ask for.
+    let mut page = 0;
+    let is_next = |&at: &usize| std::mem::replace(&mut page, at >> 12) != at >> 12;
+    let mut sorted = all;
+    sorted.sort_unstable();
+    memory::first_unreadable(sorted.into_iter().filter(is_next))
 }

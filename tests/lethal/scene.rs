@@ -121,11 +121,6 @@ impl Scene {
         self.setting.case.starts_with("first ")
     }
 
-    /// Whether the thread that allocates is another.
-    pub fn is_apart(&self) -> bool {
-        self.elsewhere.is_some()
-    }
-
     /// An object.
     pub fn take(&self, layout: Layout) -> usize {
         self.home(move |hand| hand.take(layout))

@@ -7,7 +7,6 @@ use crate::scene::Scene;
 use crate::setting::{Setting, Target};
 use crate::verdict::End;
 use casemate::Kind;
-use std::cell::Cell;
 
 pub const CASES: &[Case] = &[
     Case { name: "stale write, found at reuse", run: |scene| stale(scene, 0), end: at_reuse },
@@ -60,12 +59,7 @@ fn stale_tail(scene: &Scene) {
     stale(scene, scene.target.slot() - 1);
 }
 
-/// One byte written to one of many objects, just after it was freed.
+/// One byte written to each of a few among many objects, just after it was freed.
 fn at_purge(scene: &Scene) {
-    let written = Cell::new(false);
-    purged::empty_slabs(scene, |at, share| {
-        if share >= 500 && !written.replace(true) {
-            damage(at);
-        }
-    });
+    purged::empty_slabs(scene, damage);
 }

@@ -17,6 +17,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 std::thread_local! {
     /// The heap's word; its address is the thread's identity.
     static WORD: Cell<u32> = const { Cell::new(0) };
+    /// The ranks of the heap's locks that the thread holds.
+    static HELD: Cell<u32> = const { Cell::new(0) };
     /// How often this thread's exit destructor was called.
     static ROUNDS: Cell<u32> = const { Cell::new(0) };
 }
@@ -33,15 +35,17 @@ static KEY: AtomicU32 = AtomicU32::new(0);
 pub(super) fn current<'t>() -> Thread<'t> {
     // Constant and without a destructor, the cell is there from the thread's first instruction
     // to its last; the other arm is compiled away.
-    let word = match WORD.try_with(ptr::from_ref::<Cell<u32>>) {
-        Ok(word) => word,
-        Err(_) => report::abort(),
+    let (Ok(word), Ok(held)) =
+        (WORD.try_with(ptr::from_ref), HELD.try_with(ptr::from_ref::<Cell<u32>>))
+    else {
+        report::abort()
     };
-    let identity = word.addr();
-    // SAFETY: the cell lives as long as its thread, and neither the reference nor `Thread` can be
-    // sent to another (`Cell` is not `Sync`), so it is never used after it. Cells may be shared.
-    let word = unsafe { &*word };
-    Thread { identity, word }
+    let identity = ptr::from_ref::<Cell<u32>>(word).addr();
+    // SAFETY: the cells live as long as their thread, and neither the references nor `Thread` can
+    // be sent to another (`Cell` is not `Sync`), so they are never used after it. Cells may be
+    // shared.
+    let (word, held) = unsafe { (&*word, &*held) };
+    Thread { identity, word, held }
 }
 
 /// Has `H::run` called when this thread ends. All calls in a process must name the same `H`.

@@ -1,13 +1,12 @@
-//! The heap under test: one made for the purpose, whose violations are values, or the process's
-//! heap through its face, where they end the process.
+//! The heap under test, and the usual one: made for the purpose, its violations are values.
 
 #![expect(unsafe_code, reason = "calls an allocator by its unsafe interface")]
 
 use casemate::heap::{Frozen, Heap, Options, Request};
 use casemate::os::{Linux, Os};
 use casemate::policy::Set;
-use casemate::{Casemate, Policy, Verified};
-use std::alloc::{GlobalAlloc, Layout};
+use casemate::{Policy, Verified};
+use std::alloc::Layout;
 use std::fmt::Debug;
 use std::ptr::null_mut;
 
@@ -23,11 +22,11 @@ pub trait Subject: Clone + Send + 'static {
     fn allocate(&self, layout: Layout, zeroed: bool) -> Outcome<*mut u8>;
 
     /// # Safety
-    /// As for [`GlobalAlloc::dealloc`].
+    /// As for [`std::alloc::GlobalAlloc::dealloc`].
     unsafe fn free(&self, object: *mut u8, layout: Layout) -> Outcome<()>;
 
     /// # Safety
-    /// As for [`GlobalAlloc::realloc`].
+    /// As for [`std::alloc::GlobalAlloc::realloc`].
     unsafe fn reallocate(&self, object: *mut u8, layout: Layout, size: usize) -> Outcome<*mut u8>;
 
     /// Walks the invariants that the calling thread can look at.
@@ -67,7 +66,7 @@ impl<P: Policy> Subject for Own<P> {
     const ZERO: bool = P::SET.has(Set::WIPE);
 
     fn allocate(&self, layout: Layout, zeroed: bool) -> Outcome<*mut u8> {
-        let object = said(self.0.allocate(&Request::layout(layout)))?;
+        let object = said(self.0.allocate(Request::layout(layout)))?;
         let object = object.map_or(null_mut(), |object| object.as_ptr());
         if zeroed && !Self::ZERO && !object.is_null() {
             // SAFETY: just allocated with this many bytes.
@@ -77,7 +76,7 @@ impl<P: Policy> Subject for Own<P> {
     }
 
     unsafe fn free(&self, object: *mut u8, layout: Layout) -> Outcome<()> {
-        said(self.0.free(object.expose_provenance(), Some(&Request::layout(layout))))
+        said(self.0.free(object.expose_provenance(), Some(Request::layout(layout))))
     }
 
     unsafe fn reallocate(&self, object: *mut u8, layout: Layout, size: usize) -> Outcome<*mut u8> {
@@ -100,44 +99,5 @@ impl<P: Policy> Subject for Own<P> {
         // Else shrinking a failure would run out of address space after some twenty heaps.
         let _ = Linux::unmap(plan.slots, plan.regions << plan.region_shift);
         let _ = Linux::unmap(plan.meta.0, plan.meta.1);
-    }
-}
-
-/// The process's heap. A process can have one policy only.
-#[derive(Clone, Copy)]
-pub struct Face<P: Policy>(&'static Casemate<P>);
-
-impl<P: Policy> Face<P> {
-    /// The process's heap by this face.
-    pub fn new(face: &'static Casemate<P>) -> Self {
-        Face(face)
-    }
-}
-
-impl<P: Policy + Copy> Subject for Face<P> {
-    const ZERO: bool = P::SET.has(Set::WIPE);
-
-    fn allocate(&self, layout: Layout, zeroed: bool) -> Outcome<*mut u8> {
-        // SAFETY: no layout of a sequence has size 0.
-        Ok(unsafe { if zeroed { self.0.alloc_zeroed(layout) } else { self.0.alloc(layout) } })
-    }
-
-    unsafe fn free(&self, object: *mut u8, layout: Layout) -> Outcome<()> {
-        // SAFETY: the caller's obligations are the same.
-        unsafe { self.0.dealloc(object, layout) };
-        Ok(())
-    }
-
-    unsafe fn reallocate(&self, object: *mut u8, layout: Layout, size: usize) -> Outcome<*mut u8> {
-        // SAFETY: the caller's obligations are the same.
-        Ok(unsafe { self.0.realloc(object, layout, size) })
-    }
-
-    fn verify(&self) -> Outcome<Verified> {
-        said(casemate::verify())
-    }
-
-    fn leave(&self) {
-        // The face arranges that by itself when the thread ends.
     }
 }

@@ -1,5 +1,8 @@
 //! Layer: pure. Sets of slots of a group as 64-bit words.
 
+/// Most slots a group can have: the 64th bit of its words has another use.
+pub const MOST: usize = 63;
+
 /// The set of the first `n` slots, `n` at most 63.
 #[inline]
 pub const fn first(n: usize) -> u64 {

@@ -29,8 +29,8 @@
 //! Decoding an address is arithmetic on the read-only plan; nothing is looked up and there is no
 //! header in user memory to forge.
 
+use crate::bitmap::MOST;
 use crate::size_class::{CANARY, CLASSES, SizeClass};
-use crate::slab::group::MOST;
 use crate::units::{KIB, align_up};
 
 /// Most partitions a class can have.

@@ -6,6 +6,7 @@ extern crate std;
 pub mod bitmap;
 pub mod policy;
 pub mod record;
+pub mod request;
 pub mod size_class;
 pub mod slab;
 pub mod sync;

@@ -143,7 +143,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     pub(super) fn grounds(&self) -> Grounds<'_> {
         let shared = self.shared();
         Grounds {
-            plan: self.plan(),
+            window: self.plan().large,
+            table: self.plan().large_table,
+            key: &self.plan().key,
             state: &shared.large,
             ground: shared.ground(self.plan()),
             limit: &shared.limit,

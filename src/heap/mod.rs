@@ -27,37 +27,18 @@ pub mod thread_heap;
 mod trim;
 mod verify;
 
+pub use crate::request::{Outcome, Request};
 pub use frozen::{Frozen, Hook, Plan, Status};
+pub use reuse::quarantine;
 pub use start::Options;
 pub use stats::{ClassStats, ProtectionReport, Stats};
 pub use verify::Verified;
 
 use crate::os::Os;
 use crate::policy::Policy;
-use crate::record::Origin;
 use crate::size_class::SizeClass;
-use crate::violation::Violation;
 use core::marker::PhantomData;
 use shared::SharedState;
-
-/// A request: how many bytes, how aligned, through which interface.
-#[derive(Clone, Copy, Debug)]
-pub struct Request {
-    /// Bytes.
-    pub size: usize,
-    /// Alignment, a power of two.
-    pub align: usize,
-    /// Interface.
-    pub origin: Origin,
-}
-
-impl Request {
-    /// A request through `GlobalAlloc`.
-    #[inline(always)]
-    pub const fn layout(layout: core::alloc::Layout) -> Self {
-        Request { size: layout.size(), align: layout.align(), origin: Origin::Layout }
-    }
-}
 
 /// A heap over an operating system, under a policy: a handle to its start-up page.
 ///
@@ -106,6 +87,3 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         class.index() * P::PARTITIONS + which as usize % P::PARTITIONS
     }
 }
-
-/// What an operation found wrong, or what it gives.
-pub type Outcome<T> = Result<T, Violation>;

@@ -41,7 +41,7 @@ pub fn make<O: Os, P: Policy>(
 ) -> Option<Mapping> {
     let page = grounds.ground.page;
     let align = align.max(page);
-    let (window, window_len) = grounds.plan.large;
+    let (window, window_len) = grounds.window;
     for _ in 0..TRIES {
         let mut guard = || match P::SET.has(Set::RANDOM_OFFSET) {
             true => (1 + table.random().below::<O>(GUARD_PAGES) as usize) * page,
@@ -101,7 +101,7 @@ pub fn retire<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> boo
         let _ = O::discard(mapping.data, mapping.data_len);
         return true;
     }
-    let keep = grounds.plan.rung.reserved && grounds.state_limit() == 0;
+    let keep = grounds.ground.reserved && grounds.state_limit() == 0;
     if keep
         && O::close(mapping.map, mapping.map_len).is_ok()
         && O::discard(mapping.map, mapping.map_len).is_ok()

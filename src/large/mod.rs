@@ -11,9 +11,10 @@ mod table;
 
 pub use table::{EntryState, LargeEntry, LargeState, Table, table_bytes};
 
-use crate::heap::{Outcome, Plan, Request};
+use crate::canary::Key;
 use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
+use crate::request::{Outcome, Request};
 use crate::slab::provider::Ground;
 use crate::units::{MIB, align_up};
 use crate::violation::{Kind, Place, Violation};
@@ -29,8 +30,12 @@ pub const WAIT_MIB: u32 = 16;
 
 /// What large objects need of the heap.
 pub struct Grounds<'g> {
-    /// The plan.
-    pub plan: &'g Plan,
+    /// Start and length of the window of address space for them.
+    pub window: (usize, usize),
+    /// Address and entries of their table.
+    pub table: (usize, usize),
+    /// Key of the pattern around them.
+    pub key: &'g Key,
     /// Their state.
     pub state: &'g LargeState,
     /// The machine.
@@ -46,7 +51,7 @@ impl<'g> Grounds<'g> {
 
     /// Locks the table.
     pub fn table<O: Os>(&self) -> Option<Table<'g, O>> {
-        let (at, entries) = self.plan.large_table;
+        let (at, entries) = self.table;
         self.state.lock::<O>(at, entries, |at, len| {
             (self.ground.reserved && O::open(at, len).is_ok()) || O::map(at, len).is_ok()
         })
@@ -159,7 +164,7 @@ fn is_sealed(grounds: &Grounds<'_>, entry: &LargeEntry) -> bool {
 }
 
 fn fill(grounds: &Grounds<'_>, entry: &LargeEntry) -> [u8; 8] {
-    grounds.plan.key.words(entry.start.load(Relaxed), 0).fill().to_ne_bytes()
+    grounds.key.words(entry.start.load(Relaxed), 0).fill().to_ne_bytes()
 }
 
 fn pattern(fill: [u8; 8], at: usize) -> u8 {

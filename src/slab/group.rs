@@ -27,9 +27,6 @@ use crate::violation::Kind;
 
 use Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// Most slots a group can have; the 64th bit is [`QUEUED`].
-pub const MOST: usize = 63;
-
 /// The bit of `done` that says that the group is on its owner's inbox, or about to be.
 pub const QUEUED: u64 = 1 << 63;
 

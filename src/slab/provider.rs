@@ -128,8 +128,9 @@ impl RegionState {
         let pick = if P::SET.has(Set::RANDOM_SLAB) { random.below::<O>(free) } else { last };
         let slab = header(region, SlabId(pick)).free_cell.load(Relaxed);
         let moved = header(region, SlabId(last)).free_cell.load(Relaxed);
-        header(region, SlabId(pick)).free_cell.store(moved, Relaxed);
+        // In this order: a child forked in between may miss a slab but must not find one twice.
         self.free.store(last, Relaxed);
+        header(region, SlabId(pick)).free_cell.store(moved, Release);
         if slab < self.frontier.load(Relaxed) { Some(SlabId(slab)) } else { None }
     }
 
@@ -147,8 +148,8 @@ impl RegionState {
             let cell = &header(region, SlabId(i)).free_cell;
             if cell.load(Relaxed) == slab {
                 let last = header(region, SlabId(free - 1)).free_cell.load(Relaxed);
-                cell.store(last, Relaxed);
                 self.free.store(free - 1, Relaxed);
+                cell.store(last, Release);
                 return;
             }
         }

@@ -24,7 +24,7 @@ fn with_one_thread() {
 fn with_many_threads() {
     child::run("handlers::with_many_threads", || {
         let busy = Busy::start();
-        for i in 0..200 {
+        for i in 0..150 {
             let inherited = some();
             let theirs = child_of(Way::Handlers, || be_a_child(&inherited))
                 .unwrap_or_else(|why| panic!("child {i}: {why}"));

@@ -5,8 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-/// Sizes through all parts of the heap.
-const SIZES: [usize; 7] = [16, 90, 400, 1500, 6000, 40_000, 180_000];
+/// Sizes through all parts of the heap, rarely the large ones.
+fn size(i: usize) -> usize {
+    const SMALL: [usize; 5] = [16, 90, 400, 1500, 6000];
+    match i % 40 {
+        13 => 40_000,
+        26 => 180_000,
+        _ => SMALL[i % 5],
+    }
+}
 
 /// Threads that keep the heap busy while it is forked.
 pub struct Busy {
@@ -29,7 +36,7 @@ impl Busy {
             threads.push(std::thread::spawn(move || {
                 let mut i = t;
                 while on() {
-                    let object = Raw::new(SIZES[i % 7] + i % 50).expect("memory");
+                    let object = Raw::new(size(i) + i % 50).expect("memory");
                     if let Err(refused) = send.try_send(object) {
                         use std::sync::mpsc::TrySendError::{Disconnected, Full};
                         let (Full(object) | Disconnected(object)) = refused;
@@ -61,7 +68,7 @@ impl Busy {
 pub fn use_heap(rounds: usize) {
     for round in 0..rounds {
         let mut held: Vec<Raw> =
-            (0..100).map(|i| Raw::new(SIZES[i % 7] + round).expect("memory")).collect();
+            (0..100).map(|i| Raw::new(size(i) + round).expect("memory")).collect();
         for object in held.iter_mut().step_by(3) {
             object.resize(object.size() * 5 / 4).expect("memory");
         }
@@ -71,7 +78,7 @@ pub fn use_heap(rounds: usize) {
 
 /// Objects of this thread, to be freed on the other side of a fork.
 pub fn some() -> Vec<Raw> {
-    (0..140).map(|i| Raw::new(SIZES[i % 7] + i).expect("memory")).collect()
+    (0..140).map(|i| Raw::new(size(i) + i).expect("memory")).collect()
 }
 
 /// What every child does: frees and resizes what the parent made, allocates, starts threads, and

@@ -47,7 +47,7 @@ fn with_many_threads(way: Way) {
         return;
     }
     let busy = Busy::start();
-    for i in 0..150 {
+    for i in 0..100 {
         let inherited = some();
         let theirs = child_of(way, || {
             for &object in &inherited {

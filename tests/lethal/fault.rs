@@ -5,7 +5,7 @@ use std::io::Write;
 
 /// What the child writes before the access.
 pub const WILL: &str = "will fault at ";
-/// What its handler writes. Of the same length.
+/// What its handler writes.
 pub const DID: &str = "did fault at ";
 
 /// From now on a fault says where it was on standard output before it kills. The byte at `at`

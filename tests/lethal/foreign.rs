@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     Case { name: "stack", run: on_stack, end: unknown },
     Case { name: "static", run: in_static, end: unknown },
     Case { name: "another heap's", run: of_another_heap, end: unknown },
+    Case { name: "another mapping", run: another_mapping, end: unknown },
     Case { name: "unmapped", run: unmapped, end: unknown },
     Case { name: "small number", run: small_number, end: unknown },
     Case { name: "no such address", run: no_such_address, end: unknown },
@@ -26,6 +27,7 @@ pub const CASES: &[Case] = &[
     Case { name: "in a guard", run: in_guard, end: of_class },
     Case { name: "never handed out", run: never_handed_out, end: of_class },
     Case { name: "realloc of never handed out", run: realloc_never, end: of_class },
+    Case { name: "realloc of the next in turn", run: realloc_next, end: of_group },
     Case { name: "guard of a large object", run: in_large_guard, end: unknown_large },
     Case { name: "inside a freed large object", run: in_freed_large, end: unknown_large },
 ];
@@ -59,6 +61,10 @@ fn odd(setting: &Setting) -> Option<End> {
 fn of_class(setting: &Setting) -> Option<End> {
     let small = setting.target != Target::Large;
     small.then_some(End::Line(Kind::ForeignPointer, setting.target.place()))
+}
+
+fn of_group(setting: &Setting) -> Option<End> {
+    if setting.target.has_neighbours() { of_class(setting) } else { None }
 }
 
 fn unknown_large(setting: &Setting) -> Option<End> {
@@ -100,6 +106,10 @@ fn of_another_heap(scene: &Scene) {
     // SAFETY: no layout here has size zero.
     let at = unsafe { System.alloc(scene.target.loose()) };
     free(scene, at.expose_provenance());
+}
+
+fn another_mapping(scene: &Scene) {
+    free(scene, memory::mapped());
 }
 
 fn unmapped(scene: &Scene) {
@@ -159,6 +169,21 @@ fn never_handed_out(scene: &Scene) {
 fn realloc_never(scene: &Scene) {
     let (at, layout) = (unused_slot(scene), scene.target.loose());
     scene.here.resize(at, layout, layout.size() + 1);
+}
+
+/// One slot of a group is left, and where a realloc must move, that one is the next to be handed
+/// out: it must not become the object that it is moved to.
+fn realloc_next(scene: &Scene) {
+    let layout = scene.target.loose();
+    let mut taken = vec![scene.take(layout)];
+    let (region, slab) = plan::slab_of(taken[0]);
+    let slot = region.shape.slot as usize;
+    taken.extend(scene.take_many(layout, region.shape.group_slots as usize - 2));
+    let slots = (0..region.shape.slots as usize).map(|i| region.slab(slab) + i * slot);
+    let mut left = slots.filter(|&at| plan::share_group(at, taken[0]) && !taken.contains(&at));
+    let (at, none) = (left.next().expect("one left"), left.next());
+    assert_eq!(none, None);
+    scene.here.resize(at, layout, layout.size());
 }
 
 fn in_large_guard(scene: &Scene) {

@@ -46,16 +46,23 @@ pub fn first_unreadable(mut all: impl Iterator<Item = usize>) -> Option<usize> {
     })
 }
 
+/// The middle of a mapping that is not the heap's.
+pub fn mapped() -> usize {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let both = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping, at a place that the kernel chooses.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), MAPPED, both, flags, -1, 0) };
+    assert_ne!(at, libc::MAP_FAILED);
+    at.expose_provenance() + MAPPED / 2
+}
+
 /// An address at which nothing is mapped.
 pub fn unmapped() -> usize {
-    let len = 1 << 20;
-    // SAFETY: a new mapping, which nothing uses, is made and taken away.
-    let at = unsafe {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let at = libc::mmap(std::ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0);
-        assert_ne!(at, libc::MAP_FAILED);
-        libc::munmap(at, len);
-        at
-    };
-    at.addr() + len / 2
+    let at = mapped();
+    // SAFETY: the mapping was made for this, and nothing uses it.
+    let status = unsafe { libc::munmap(with_exposed_provenance_mut(at - MAPPED / 2), MAPPED) };
+    assert_eq!(status, 0);
+    at
 }
+
+const MAPPED: usize = 1 << 20;

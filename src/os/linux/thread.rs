@@ -35,12 +35,11 @@ static KEY: AtomicU32 = AtomicU32::new(0);
 pub(super) fn current<'t>() -> Thread<'t> {
     // Constant and without a destructor, the cell is there from the thread's first instruction
     // to its last; the other arm is compiled away.
-    let (Ok(word), Ok(held)) =
-        (WORD.try_with(ptr::from_ref), HELD.try_with(ptr::from_ref::<Cell<u32>>))
-    else {
+    let address = ptr::from_ref::<Cell<u32>>;
+    let (Ok(word), Ok(held)) = (WORD.try_with(address), HELD.try_with(address)) else {
         report::abort()
     };
-    let identity = ptr::from_ref::<Cell<u32>>(word).addr();
+    let identity = word.addr();
     // SAFETY: the cells live as long as their thread, and neither the references nor `Thread` can
     // be sent to another (`Cell` is not `Sync`), so they are never used after it. Cells may be
     // shared.

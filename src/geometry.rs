@@ -31,7 +31,7 @@
 
 use crate::bitmap::MOST;
 use crate::size_class::{CANARY, CLASSES, SizeClass};
-use crate::units::{KIB, align_up};
+use crate::units::{KIB, align_up, ratio_up, round_up};
 
 /// Most partitions a class can have.
 pub const MOST_PARTITIONS: usize = 4;
@@ -85,7 +85,7 @@ impl Shape {
             None => page,
         };
         let stride = if single || wanted < least { least } else { wanted };
-        let room = (stride - page) / slot;
+        let room = per(stride - page, slot);
         let slots = if single {
             1
         } else if room > MOST * 64 {
@@ -95,7 +95,7 @@ impl Shape {
         };
         // A group is a window of some pages, so that few objects do not touch many; slots of a page
         // or more touch no page but their own.
-        let window = if slot >= page { MOST } else { 32 * KIB / slot };
+        let window = if slot >= page { MOST } else { per(32 * KIB, slot) };
         let most = if window < 8 {
             8
         } else if window > MOST {
@@ -103,13 +103,13 @@ impl Shape {
         } else {
             window
         };
-        let groups = slots.div_ceil(most);
-        let group_slots = slots.div_ceil(groups);
+        let groups = ratio_up(slots, most);
+        let group_slots = ratio_up(slots, groups);
         let data = match align_up(slots * slot, page) {
             Some(bytes) => bytes,
             None => 0,
         };
-        let group_meta = OTHERS + (OWNER + 4 * group_slots).next_multiple_of(64);
+        let group_meta = OTHERS + round_up(OWNER + 4 * group_slots, 64);
         Shape {
             slot: slot as u32,
             slots: slots as u16,
@@ -220,8 +220,8 @@ impl Region {
         Region {
             base,
             meta,
-            slot_reciprocal: (1u64 << 40).div_ceil(shape.slot as u64),
-            group_reciprocal: (1u32 << 20).div_ceil(shape.group_slots as u32),
+            slot_reciprocal: ratio_up(1 << 40, shape.slot as usize) as u64,
+            group_reciprocal: ratio_up(1 << 20, shape.group_slots as usize) as u32,
             limit: (bytes >> shape.stride_shift) as u32,
             shape,
             room: shape.slot - if class.has_canary() { CANARY as u32 } else { 0 },
@@ -310,6 +310,14 @@ impl Region {
     pub const fn split(&self, id: GroupId) -> (SlabId, usize) {
         let groups = if self.shape.groups == 0 { 1 } else { self.shape.groups as u32 };
         (SlabId(id.0 / groups), (id.0 % groups) as usize)
+    }
+}
+
+/// How often `part` fits into `whole`; 0 for a part of 0.
+const fn per(whole: usize, part: usize) -> usize {
+    match whole.checked_div(part) {
+        Some(n) => n,
+        None => 0,
     }
 }
 

@@ -117,6 +117,12 @@ impl SizeClass {
         if index < CLASSES { Some(SizeClass(index as u8)) } else { None }
     }
 
+    /// A class from a table, where `u8::MAX` is none.
+    #[inline]
+    const fn found(number: u8) -> Option<Self> {
+        if (number as usize) < CLASSES { Some(SizeClass(number)) } else { None }
+    }
+
     /// Its number.
     #[inline]
     pub const fn index(self) -> usize {
@@ -127,9 +133,12 @@ impl SizeClass {
     pub const fn slot(self, page_shift: u32) -> usize {
         let i = self.0 as usize;
         if i < SLOT_CLASSES {
-            (TABLE[i] & !AL) as usize
+            (look(&TABLE, i, 0) & !AL) as usize
         } else {
-            (PAGES[i - SLOT_CLASSES] as usize) << page_shift
+            match i - SLOT_CLASSES {
+                page if page < PAGES.len() => (PAGES[page] as usize) << page_shift,
+                _ => 0,
+            }
         }
     }
 
@@ -220,7 +229,7 @@ const NEXT: [u8; SLOT_CLASSES] = {
 #[inline]
 pub const fn classify(size: usize, align: usize, page_shift: u32) -> Option<SizeClass> {
     if align <= 16 && size <= 1024 - CANARY {
-        return Some(SizeClass(FINE[(size + CANARY + 15) >> 4]));
+        return SizeClass::found(byte(&FINE, (size + CANARY + 15) >> 4));
     }
     classify_rest(size, align, page_shift)
 }
@@ -239,33 +248,41 @@ const fn classify_rest(size: usize, align: usize, page_shift: u32) -> Option<Siz
     }
     // The general class may be preceded by an aligned-only one that is large enough.
     let mut from = general as usize;
-    if from > 0 && SIZES[from - 1] as usize >= size + CANARY {
+    if from > 0 && look(&SIZES, from - 1, 0) as usize >= size + CANARY {
         from -= 1;
     }
-    let class = ALIGNED[(align.trailing_zeros() - 5) as usize & 7][from];
-    if class == u8::MAX { None } else { Some(SizeClass(class)) }
+    let row = (align.trailing_zeros() - 5) as usize;
+    if row < ALIGNED.len() { SizeClass::found(byte(&ALIGNED[row], from)) } else { None }
 }
 
 /// The smallest general class for `size` bytes and their canary.
 const fn general(size: usize) -> Option<u8> {
     let need = size + CANARY;
     if need <= 1024 {
-        return Some(FINE[(need + 15) >> 4]);
+        return Some(byte(&FINE, (need + 15) >> 4));
     }
     let log = usize::BITS - 1 - need.leading_zeros();
     let eighth = (need >> (log - 3)) & 7;
-    let index = (log as usize - 10) * 8 + eighth;
-    if index >= COARSE.len() {
-        return None;
-    }
-    let mut class = COARSE[index];
+    let mut class = byte(&COARSE, (log as usize - 10) * 8 + eighth);
     while (class as usize) < SLOT_CLASSES {
-        if SIZES[class as usize] as usize >= need {
+        if look(&SIZES, class as usize, 0) as usize >= need {
             return Some(class);
         }
-        class = NEXT[class as usize];
+        class = byte(&NEXT, class as usize);
     }
     None
+}
+
+/// An element of a table, or no class: no way to a panic, whatever the compiler can prove.
+#[inline]
+const fn byte(table: &[u8], i: usize) -> u8 {
+    if i < table.len() { table[i] } else { u8::MAX }
+}
+
+/// An element of a table of sizes, or something else.
+#[inline]
+const fn look(table: &[u32], i: usize, otherwise: u32) -> u32 {
+    if i < table.len() { table[i] } else { otherwise }
 }
 
 /// Whole pages aligned to a page: a slot of exactly that many pages, where there is a class.

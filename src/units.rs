@@ -17,6 +17,22 @@ pub const fn align_up(n: usize, align: usize) -> Option<usize> {
     }
 }
 
+/// `n` rounded up to a multiple of `align`, a power of two, for numbers known to be far from the
+/// end of the range. Cannot panic, whatever the compiler knows of `align`.
+#[inline]
+pub const fn round_up(n: usize, align: usize) -> usize {
+    n.wrapping_add(align.wrapping_sub(1)) & !align.wrapping_sub(1)
+}
+
+/// `a / b`, rounded up, and 0 where `b` is 0.
+#[inline]
+pub const fn ratio_up(a: usize, b: usize) -> usize {
+    match (a.wrapping_add(b.wrapping_sub(1))).checked_div(b) {
+        Some(ratio) => ratio,
+        None => 0,
+    }
+}
+
 /// `n` rounded down to a multiple of `align`, a power of two.
 #[inline]
 pub const fn align_down(n: usize, align: usize) -> usize {

@@ -33,7 +33,10 @@ const MOST: u32 = 4096;
 /// The least number of frees of its class that lie behind a slot of this size before it can be
 /// handed out again; the actual number is drawn anew between this and twice this.
 pub const fn quarantine(slot: usize) -> u32 {
-    let objects = (QUARANTINE / slot) as u32;
+    let objects = match QUARANTINE.checked_div(slot) {
+        Some(objects) => objects as u32,
+        None => MOST,
+    };
     if objects < FEWEST {
         FEWEST
     } else if objects > MOST {

@@ -13,7 +13,7 @@ use crate::policy::{Policy, Set};
 use crate::rng::Stream;
 use crate::size_class::{CLASSES, SizeClass};
 use crate::slab::provider::most_step;
-use crate::units::{GIB, KIB, align_up};
+use crate::units::{GIB, KIB, align_up, round_up};
 use crate::violation::{Kind, Violation};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -232,7 +232,7 @@ fn meta_layout<O: Os, P: Policy>(
     let mut at = page * (1 + random.below::<O>(256) as usize) + page;
     let mut next = |len: usize| {
         let start = at;
-        at = (start + len).next_multiple_of(page) + page;
+        at = round_up(start + len, page) + page;
         start
     };
     // The page before the shared state holds the fork word.
@@ -240,7 +240,7 @@ fn meta_layout<O: Os, P: Policy>(
     let most_heaps = if limit.is_some() { 256 } else { MOST_HEAPS };
     let heaps = next(most_heaps * ThreadHeap::STRIDE);
     let table_entries = match limit {
-        Some(limit) => (limit / (256 * KIB)).next_power_of_two().clamp(1 << 10, 1 << 20),
+        Some(limit) => (limit / (256 * KIB)).next_power_of_two().min(1 << 20).max(1 << 10),
         None => 1 << 20,
     };
     let table = next(large::table_bytes(table_entries));
@@ -249,7 +249,7 @@ fn meta_layout<O: Os, P: Policy>(
         let shape = Shape::of(class, page.trailing_zeros());
         let slabs = (1usize << rung.region_shift) >> shape.stride_shift;
         let meta = slabs * shape.slab_meta as usize;
-        regions_len += P::PARTITIONS * (meta.next_multiple_of(page) + page);
+        regions_len += P::PARTITIONS * (round_up(meta, page) + page);
     }
     let regions = next(regions_len);
     let len = at + page * (1 + random.below::<O>(256) as usize);
@@ -278,7 +278,7 @@ fn lay_out_regions<O: Os, P: Policy>(
         };
         *cell = Region::new(class, plan.page_shift, start + offset, region_len - offset, meta);
         let slabs = region_len >> cell.shape.stride_shift;
-        meta += (slabs * cell.shape.slab_meta as usize).next_multiple_of(page) + page;
+        meta += round_up(slabs * cell.shape.slab_meta as usize, page) + page;
     }
 }
 

@@ -14,6 +14,7 @@ use crate::slab::lock::Rank;
 use crate::slab::memory::SlotMemory;
 use crate::slab::meta::{Link, header};
 use crate::slab::provider::RegionState;
+use crate::units::round_up;
 use crate::violation::Kind;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -37,7 +38,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             // As laid out: for the whole region, its random offset included.
             let slabs = (1 << plan.region_shift) >> region.shape.stride_shift;
             let meta = slabs * region.shape.slab_meta as usize;
-            let meta_end = region.meta + meta.next_multiple_of(1 << plan.page_shift);
+            let meta_end = region.meta + round_up(meta, 1 << plan.page_shift);
             if let Some(state) = shared.region.get(i) {
                 state.trim::<O>(region, end, meta_end);
             }

@@ -9,6 +9,7 @@ use super::Grounds;
 use super::table::Table;
 use crate::os::{MapError, Os};
 use crate::policy::{Policy, Set};
+use crate::units::align_up;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Most pages of a guard.
@@ -51,7 +52,7 @@ pub fn make<O: Os, P: Policy>(
         let map_len = before.checked_add(data_len)?.checked_add(after)?;
         let room = window_len.checked_sub(map_len.checked_add(align)?)?;
         let offset = table.random().below_long::<O>(room) & !(page - 1);
-        let data = (window + offset + before).checked_next_multiple_of(align)?;
+        let data = align_up(window + offset + before, align)?;
         let mapping = Mapping { data, data_len, map: data - before, map_len };
         if table.meets_freed(mapping.map, mapping.map_len) {
             continue;

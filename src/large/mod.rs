@@ -16,7 +16,7 @@ use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
 use crate::request::{Outcome, Request};
 use crate::slab::provider::Ground;
-use crate::units::{MIB, align_up};
+use crate::units::{MIB, align_up, round_up};
 use crate::violation::{Kind, Place, Violation};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -303,7 +303,7 @@ pub fn resize<O: Os, P: Policy>(
         clear(start + request.size.min(old_size), made.data + made.data_len);
         entry.size.store(request.size, Relaxed);
         entry.set(EntryState::Live, shape(request));
-        let keep = (end - made.data).max(1).next_multiple_of(page);
+        let keep = round_up((end - made.data).max(1), page);
         if keep < made.data_len && mapping::cut::<O, P>(grounds, &made, keep) {
             entry.data_len.store(keep, Relaxed);
             let cut = (made.data_len - keep) as u64;

@@ -6,6 +6,7 @@
 use crate::os::{Os, pointer};
 use crate::rng::Stream;
 use crate::slab::lock::{Held, Lock, Rank};
+use crate::units::round_up;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -110,7 +111,7 @@ impl LargeState {
     ) -> Option<Table<'_, O>> {
         let held = self.lock.acquire::<O>(Rank::Large)?;
         if self.ready.load(Relaxed) == 0 {
-            let len = table_bytes(entries).next_multiple_of(O::page_size());
+            let len = round_up(table_bytes(entries), O::page_size());
             let stream = Stream::from_kernel::<O>()?;
             if !map(at, len) {
                 return None;

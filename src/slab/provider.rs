@@ -16,7 +16,7 @@ use crate::geometry::{Region, SlabId};
 use crate::os::{MapError, Os};
 use crate::policy::{Policy, Set};
 use crate::rng::Stream;
-use crate::units::{KIB, MIB, align_down};
+use crate::units::{KIB, MIB, align_down, round_up};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use Ordering::{Acquire, Relaxed, Release};
@@ -161,7 +161,7 @@ impl RegionState {
         let shift = region.shape.stride_shift;
         let most = (8 * MIB).min(ground.most_step) >> shift;
         let least = if ground.reserved { 8 } else { (256 * KIB).min(ground.most_step) >> shift };
-        let wanted = (frontier / 2).clamp(least.max(1) as u32, most.max(least).max(1) as u32);
+        let wanted = (frontier / 2).min(most.max(least) as u32).max(least as u32).max(1);
         let mut step = wanted.min(region.limit.saturating_sub(frontier));
         while step > 0 {
             if self.grow_by::<O, P>(region, frontier, step, ground) {
@@ -200,7 +200,7 @@ impl RegionState {
         if need <= have {
             return true;
         }
-        let more = (need - have).next_multiple_of(ground.page);
+        let more = round_up(need - have, ground.page);
         let at = region.meta + have;
         let done = if self.is_reserved(ground) { O::open(at, more) } else { O::map(at, more) };
         if done.is_ok() {

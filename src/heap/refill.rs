@@ -65,6 +65,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.fold_inbox(entry)?;
         let view = self.view(entry, number)?;
         self.put_down(entry, &view)?;
+        // Guests free nothing themselves: without this their empty slabs would stay.
+        self.tidy(entry, &view)?;
         if let Some(id) = self.next_served(entry, &view, 4) {
             return self.take_up(entry, &view, id, Source::Queue).map(|()| true);
         }
@@ -108,6 +110,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                     group.own.until.store(until - n, Relaxed);
                 } else {
                     self.enqueue(entry, &view, id)?;
+                    self.tidy(entry, &view)?;
                 }
             }
         }

@@ -214,13 +214,26 @@ fn large_window<O: Os>(slots_len: usize, spans: &Spans, random: &mut Stream) -> 
     let bits = O::address_bits();
     let len = 1usize << (bits - 4).min(42);
     let others = [(spans.slots, slots_len), (spans.meta, spans.layout.len)];
+    let mut best = 1 << (bits - 1);
     for _ in 0..TRIES {
         let Some(at) = draw::<O>(bits, len, O::page_size(), random) else { break };
-        if others.iter().all(|&(other, other_len)| at >= other + other_len || other >= at + len) {
-            return (at, len);
+        if others.iter().any(|&(other, other_len)| at < other + other_len && other < at + len) {
+            continue;
         }
+        best = at;
+        // Somebody else's reservation (a sanitizer's, a runtime's) can cover all of it: then no
+        // large object would ever find a place.
+        match O::reserve(at, len) {
+            Err(MapError::Occupied) => continue,
+            Ok(()) => {
+                let _ = O::unmap(at, len);
+            }
+            // A limit forbids asking.
+            Err(_) => {}
+        }
+        break;
     }
-    (1 << (bits - 1), len)
+    (best, len)
 }
 
 fn meta_layout<O: Os, P: Policy>(

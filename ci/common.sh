@@ -25,7 +25,7 @@ changed=()
 put_back() {
     local i
     for ((i = ${#changed[@]} - 1; i >= 0; i--)); do
-        sysctl -q -w "${changed[i]}" || echo "could not put back ${changed[i]}" >&2
+        sysctl -q -w "${changed[i]}" >/dev/null || echo "could not put back ${changed[i]}" >&2
     done
 }
 trap put_back EXIT

@@ -121,7 +121,7 @@ fn slabs(count: usize) {
 
 fn exhaust(size: usize) {
     let layout = Layout::from_size_align(size, 16).expect("a layout");
-    let mut room = Vec::with_capacity((64 << 30) / size);
+    let mut room = Vec::with_capacity((6 << 30) / size);
     let first = fill(&mut room, layout);
     assert!(first < room.capacity(), "memory ends");
     empty(&mut room, layout);

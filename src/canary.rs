@@ -57,7 +57,8 @@ impl Words {
         // SAFETY: SSE2 is part of the x86-64 baseline; the arrays are 16 bytes, as the vectors.
         unsafe {
             use core::arch::x86_64::{_mm_and_si128, _mm_or_si128};
-            let (keep, set) = (core::mem::transmute(KEEP), core::mem::transmute(SET));
+            let keep = core::mem::transmute::<[u64; 2], Pair>(KEEP);
+            let set = core::mem::transmute::<[u64; 2], Pair>(SET);
             Words(_mm_or_si128(_mm_and_si128(bits, keep), set))
         }
         #[cfg(not(target_arch = "x86_64"))]
@@ -95,7 +96,10 @@ impl Words {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: SSE2 is the baseline; both types are 16 bytes.
         unsafe {
-            Words(core::arch::x86_64::_mm_and_si128(self.0, core::mem::transmute(mask)))
+            Words(core::arch::x86_64::_mm_and_si128(
+                self.0,
+                core::mem::transmute::<Mask, Pair>(mask),
+            ))
         }
         #[cfg(not(target_arch = "x86_64"))]
         {

@@ -182,7 +182,7 @@ const ALIGNED: [[u8; SLOT_CLASSES]; 8] = {
         let mut class = SLOT_CLASSES;
         while class > 0 {
             class -= 1;
-            if (TABLE[class] & !AL) % align == 0 {
+            if (TABLE[class] & !AL).is_multiple_of(align) {
                 next = class as u8;
             }
             table[a][class] = next;
@@ -367,14 +367,14 @@ mod tests {
                 prop_assert_eq!(slot % align, 0);
                 prop_assert!(slot >= size);
             } else {
-                prop_assert!(align > LARGEST_ALIGN || (align == 4096 && size % align == 0));
+                prop_assert!(align > LARGEST_ALIGN || (align == 4096 && size.is_multiple_of(align)));
             }
         }
 
         #[test]
         fn the_smallest_suitable_class_is_taken(size in 0usize..LARGEST, shift in 5u32..12) {
             let align = 1usize << shift;
-            let best = SIZES.iter().find(|&&s| s as usize % align == 0 && s as usize >= size + CANARY);
+            let best = SIZES.iter().find(|&&s| (s as usize).is_multiple_of(align) && s as usize >= size + CANARY);
             prop_assert_eq!(slot(size, align), best.map(|&s| s as usize));
         }
     }

@@ -137,7 +137,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Longest line that [`line`] writes.
+/// Longest line that [`line()`] writes.
 pub const LINE: usize = 160;
 
 /// Writes `casemate: <message> (<place>)[ at 0x<address>]\n` into `out` and returns its length.
@@ -194,7 +194,7 @@ fn number(out: &mut [u8; LINE], at: usize, mut value: usize, base: usize) -> usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::{String, ToString};
+    use std::string::String;
 
     fn text(violation: Violation, with_address: bool) -> String {
         let mut out = [0; LINE];
@@ -220,7 +220,7 @@ mod tests {
             let v = Violation::new(*a).at(Place::Slot(u32::MAX), usize::MAX);
             let full = text(v, true);
             assert!(full.len() < LINE && full.ends_with('\n'));
-            assert_eq!(text(v, false).trim_end(), std::format!("casemate: {}", v.to_string()));
+            assert_eq!(text(v, false).trim_end(), std::format!("casemate: {v}"));
         }
     }
 }

@@ -88,6 +88,10 @@ pub struct Bin {
 
 impl Bin {
     /// A bin that holds nothing.
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "an initial value, never used in place"
+    )]
     pub const EMPTY: Bin = Bin {
         count: AtomicU32::new(0),
         fresh: AtomicU32::new(0),

@@ -59,7 +59,7 @@ const _: () = {
 };
 
 impl<O: Os, P: Policy> Heap<'_, O, P> {
-    /// An object of at most [`SMALL`] bytes, with at most 8 bytes of slack.
+    /// An object of at most 120 bytes, with at most 8 bytes of slack.
     #[inline(always)]
     pub fn allocate_small(self, size: usize, align: usize) -> Option<NonNull<u8>> {
         if size > SMALL || align > 16 || P::PARTITIONS != 1 || !P::SET.has(Set::CANARY) {
@@ -99,7 +99,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         NonNull::new(pointer(at))
     }
 
-    /// Frees an object of at most [`SMALL`] bytes of a group that the calling thread owns.
+    /// Frees an object of at most 120 bytes of a group that the calling thread owns.
     #[inline(always)]
     pub fn free_small(self, at: usize, size: usize, align: usize) -> Option<()> {
         if size > SMALL || P::PARTITIONS != 1 || !P::SET.has(Set::CANARY) || !P::SET.has(Set::EXACT)

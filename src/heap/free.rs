@@ -178,7 +178,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let owner = found.group.others.owner.load(Acquire) as usize;
         if found.group.hand_over(claimed) == Handover::Push {
             let group = found.region.group_id(found.id.slab, found.id.group as usize);
-            let ticket = Ticket((found.number as u64) << 32 | u64::from(group.0) + 1);
+            let ticket = Ticket((found.number as u64) << 32 | (u64::from(group.0) + 1));
             self.frozen.heap(owner).inbox.0.push(ticket, found.group.others);
         }
         Ok(())

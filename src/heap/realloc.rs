@@ -117,11 +117,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         // It moves into a slot. An object that shares its page's end with a guard (a sampled
         // one) comes here too.
-        let size = match large::size_of_object::<O>(&self.grounds(), at) {
-            Some(size) => size,
-            // Not a live object: the free below says what is wrong with it.
-            None => 0,
-        };
+        // Not a live object: the free below says what is wrong with it.
+        let size = large::size_of_object::<O>(&self.grounds(), at).unwrap_or_default();
         let Some(target) = self.allocate(*new)? else { return Ok(None) };
         // SAFETY: the old object is live with `size` bytes; the target is another object.
         unsafe {

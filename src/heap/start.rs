@@ -13,7 +13,7 @@ use crate::policy::{Policy, Set};
 use crate::rng::Stream;
 use crate::size_class::{CLASSES, SizeClass};
 use crate::slab::provider::most_step;
-use crate::units::{GIB, KIB, align_up, round_up};
+use crate::units::{GIB, align_up, round_up};
 use crate::violation::{Kind, Violation};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -253,7 +253,8 @@ fn meta_layout<O: Os, P: Policy>(
     let most_heaps = if limit.is_some() { 256 } else { MOST_HEAPS };
     let heaps = next(most_heaps * ThreadHeap::STRIDE);
     let table_entries = match limit {
-        Some(limit) => (limit / (256 * KIB)).next_power_of_two().min(1 << 20).max(1 << 10),
+        // A large object is hardly ever below 64 KiB.
+        Some(limit) => table_entries(limit),
         None => 1 << 20,
     };
     let table = next(large::table_bytes(table_entries));
@@ -267,6 +268,15 @@ fn meta_layout<O: Os, P: Policy>(
     let regions = next(regions_len);
     let len = at + page * (1 + random.below::<O>(256) as usize);
     MetaLayout { shared, heaps, most_heaps, table, table_entries, regions, len }
+}
+
+/// Entries of the table of large objects under a limit: objects are hardly ever below 64 KiB.
+fn table_entries(limit: usize) -> usize {
+    let mut entries = 1 << 10;
+    while entries < limit >> 16 && entries < 1 << 20 {
+        entries *= 2;
+    }
+    entries
 }
 
 fn lay_out_regions<O: Os, P: Policy>(

@@ -80,6 +80,10 @@ impl ThreadHeap {
     pub const STRIDE: usize = size_of::<ThreadHeap>().next_power_of_two();
 
     /// A heap of no one.
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "an initial value, never used in place"
+    )]
     pub const EMPTY: ThreadHeap = ThreadHeap {
         gate: AtomicUsize::new(0),
         owner: AtomicUsize::new(0),

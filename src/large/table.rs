@@ -160,13 +160,12 @@ impl<'t, O: Os> Table<'t, O> {
 
     /// The entry of the object or freed range that starts exactly at `start`.
     pub fn find(&self, start: usize) -> Option<u32> {
-        let mut i = self.home(start);
-        for _ in 0..2 * self.entries {
+        let home = self.home(start);
+        for i in home..home + 2 * self.entries {
             let number = self.cell(i).load(Relaxed).checked_sub(1)?;
             if self.entry(number).start.load(Relaxed) == start {
                 return Some(number);
             }
-            i += 1;
         }
         None
     }
@@ -220,14 +219,13 @@ impl<'t, O: Os> Table<'t, O> {
 
     /// Makes an entry findable by its start.
     pub fn insert(&self, number: u32) {
-        let mut i = self.home(self.entry(number).start.load(Relaxed));
+        let home = self.home(self.entry(number).start.load(Relaxed));
         // There are twice as many cells as entries, so one is empty.
-        for _ in 0..2 * self.entries {
+        for i in home..home + 2 * self.entries {
             if self.cell(i).load(Relaxed) == 0 {
                 self.cell(i).store(number + 1, Relaxed);
                 return;
             }
-            i += 1;
         }
     }
 

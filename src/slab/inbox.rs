@@ -17,6 +17,10 @@ pub struct Inbox(AtomicU64);
 
 impl Inbox {
     /// An inbox with nothing in it.
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "an initial value, never used in place"
+    )]
     #[cfg(not(loom))]
     pub const EMPTY: Inbox = Inbox(AtomicU64::new(0));
 

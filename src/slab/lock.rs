@@ -59,6 +59,10 @@ pub enum Refused {
 
 impl Lock {
     /// A lock that nobody holds.
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "an initial value, never used in place"
+    )]
     pub const EMPTY: Lock = Lock { holder: AtomicUsize::new(0), word: AtomicU32::new(0) };
 
     /// Waits for the lock. `None` if the calling thread holds it already, or may not wait.

@@ -3,15 +3,14 @@
 //! all in one run.
 //!
 //! ```text
-//! cd bench && cargo run --release                  # 5 rounds, all rows, about five minutes
-//! cargo run --release -- --quick                   # 2 short rounds, under a minute
-//! cargo run --release -- --filter "single 64 B"    # only rows whose name contains this
+//! cargo run --release -p casemate-bench                  # 5 rounds, about five minutes
+//! cargo run --release -p casemate-bench -- --quick       # 2 short rounds, under a minute
+//! cargo run --release -p casemate-bench -- --filter "single 64 B"    # rows by name
 //! ```
 //!
-//! From the workspace root: `cargo run --release -p casemate-bench`, with
-//! `--config bench/.cargo/config.toml` unless the root's own `.cargo/config.toml` sets the same
-//! `CXXFLAGS`. Without them snmalloc is built with its debugging assertions and without its
-//! checks; the run tries that out first and says so above the table.
+//! The workspace's `.cargo/config.toml` sets `CXXFLAGS` for snmalloc, which without them is built
+//! with its debugging assertions and without its checks; the run tries that out first and says so
+//! above the table.
 //!
 //! # Method
 //!

@@ -132,9 +132,9 @@ pub fn probe_snmalloc() -> String {
     };
     let stderr = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
-        "NOT COMPARABLE: built without checks, see bench/.cargo/config.toml".into()
+        "NOT COMPARABLE: built without checks, see .cargo/config.toml".into()
     } else if stderr.contains("assert fail") {
-        "NOT COMPARABLE: built with debugging assertions, see bench/.cargo/config.toml".into()
+        "NOT COMPARABLE: built with debugging assertions, see .cargo/config.toml".into()
     } else {
         "built with checks (a double free ends the process)".into()
     }

@@ -8,4 +8,5 @@ mod corpus;
 mod faces;
 mod harness;
 mod limits;
+mod processes;
 mod sequences;

@@ -139,21 +139,4 @@ mod tests {
         assert!((36..=48).contains(&bits));
         assert!(address >> bits == 0);
     }
-
-    /// `cargo test --release --lib os::linux::probe -- --ignored --nocapture`
-    #[test]
-    #[ignore = "a measurement"]
-    fn what_it_costs() {
-        let start = std::time::Instant::now();
-        for _ in 0..1000 {
-            std::hint::black_box(Linux::probe());
-        }
-        std::println!("probe: {:?}", start.elapsed() / 1000);
-        let start = std::time::Instant::now();
-        for _ in 0..1000 {
-            std::hint::black_box(Linux::address_bits());
-        }
-        std::println!("address_bits: {:?}", start.elapsed() / 1000);
-        std::println!("{:?}, {} bits", Linux::probe(), Linux::address_bits());
-    }
 }

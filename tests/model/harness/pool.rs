@@ -120,7 +120,6 @@ impl<S: Subject> Drop for Pool<S> {
             drop(worker.send);
             let _ = worker.thread.join();
         }
-        self.subject.discard();
     }
 }
 

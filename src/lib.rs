@@ -1,4 +1,32 @@
 //! Casemate: a hardened, security-focused memory allocator.
+//!
+//! ```
+//! #[global_allocator]
+//! static HEAP: casemate::Casemate = casemate::Casemate::new();
+//! # fn main() { assert_eq!("chamber".to_owned().len(), 7); }
+//! ```
+//!
+//! Every object lives in a slot of a region that only its size class uses; what the heap knows
+//! about it is kept elsewhere, behind guards, at a random address. Misuse of the heap ends the
+//! process with one line that names it: see [`Kind`] for all that is found. [`protections`] tells
+//! what is in force on this machine, [`stats`] what the heap holds, [`verify`] walks every
+//! invariant. The policies are [`Full`] (the default), [`Light`] and [`Strict`].
+//!
+//! The repository's README says what it costs and when not to use it, SECURITY.md lists each claim
+//! with its test and its limits, `docs/design.md` describes the architecture.
+//!
+//! # Layers
+//!
+//! The modules are public for tests, fuzzers and those who audit them; programs need what is
+//! re-exported here. Dependencies point down only:
+//!
+//! ```text
+//! faces       Casemate, protections, stats, verify
+//! heap        heap: routing, thread heaps, guests, delayed reuse, forks, statistics
+//! mechanisms  slab, large, rng, canary, wipe
+//! os          os: every system call
+//! pure        units, size_class, record, request, bitmap, geometry, violation, policy
+//! ```
 #![no_std]
 #[cfg(any(test, loom))]
 extern crate std;

@@ -31,6 +31,8 @@ pub struct ClassStats {
     pub guards: u64,
     /// Slabs given back, ever.
     pub purged: u64,
+    /// Bytes of memory given back with them, ever.
+    pub purged_bytes: u64,
     /// Slabs for which no guard could be had.
     pub bare: u64,
 }
@@ -149,7 +151,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         class.bare += u64::from(state.bare.load(Relaxed));
         class.guards =
             class.slabs.saturating_sub(class.bare) * (stride - u64::from(region.shape.data));
-        class.purged += state.purged.load(Relaxed);
+        let purged = state.purged.load(Relaxed);
+        class.purged += purged;
+        class.purged_bytes += purged * u64::from(region.shape.data);
     }
 
     /// What is in force.
@@ -186,6 +190,7 @@ impl ClassStats {
         committed: 0,
         guards: 0,
         purged: 0,
+        purged_bytes: 0,
         bare: 0,
     };
 
@@ -199,6 +204,7 @@ impl ClassStats {
         self.committed += other.committed;
         self.guards += other.guards;
         self.purged += other.purged;
+        self.purged_bytes += other.purged_bytes;
         self.bare += other.bare;
     }
 }

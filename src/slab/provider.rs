@@ -68,10 +68,14 @@ impl RegionState {
     ) -> Option<SlabId> {
         let slab = {
             let _held = self.lock.acquire::<O>(Rank::Region)?;
-            if self.free.load(Relaxed) == 0 && !self.grow::<O, P>(region, ground) {
-                return None;
-            }
-            self.draw::<O, P>(region, random)?
+            let pick = match self.pick::<O, P>(region, ground, random) {
+                None if self.grow::<O, P>(region, ground) => {
+                    self.pick::<O, P>(region, ground, random)
+                }
+                pick => pick,
+            };
+            // What would cost a mapping is better than nothing.
+            self.draw(region, pick.or(self.free.load(Relaxed).checked_sub(1))?)?
         };
         if self.open::<O>(region, slab, ground) {
             return Some(slab);
@@ -122,10 +126,35 @@ impl RegionState {
         freed
     }
 
-    fn draw<O: Os, P: Policy>(&self, region: &Region, random: &mut Stream) -> Option<SlabId> {
+    /// The place of a free slab to take: any of them, but where mappings are short none that
+    /// would split off more.
+    fn pick<O: Os, P: Policy>(
+        &self,
+        region: &Region,
+        ground: &Ground<'_>,
+        random: &mut Stream,
+    ) -> Option<u32> {
         let free = self.free.load(Relaxed);
-        let last = free.checked_sub(1)?;
-        let pick = if P::SET.has(Set::RANDOM_SLAB) { random.below::<O>(free) } else { last };
+        let mut draw = |among: u32| {
+            let last = among.checked_sub(1)?;
+            Some(if P::SET.has(Set::RANDOM_SLAB) { random.below::<O>(among) } else { last })
+        };
+        if ground.mappings.load(Relaxed) < ground.most_mappings {
+            return draw(free);
+        }
+        let is_cheap = |place: &u32| {
+            let slab = header(region, SlabId(*place)).free_cell.load(Relaxed);
+            let slab = slab.min(self.frontier.load(Relaxed).saturating_sub(1));
+            let state = header(region, SlabId(slab)).state.load(Relaxed);
+            matches!(Backing::of(state), Backing::Marked | Backing::Bare)
+        };
+        let cheap = || (0..free).filter(is_cheap);
+        cheap().nth(draw(cheap().count() as u32)? as usize)
+    }
+
+    /// Takes the free slab at a place out.
+    fn draw(&self, region: &Region, pick: u32) -> Option<SlabId> {
+        let last = self.free.load(Relaxed).checked_sub(1)?;
         let slab = header(region, SlabId(pick)).free_cell.load(Relaxed);
         let moved = header(region, SlabId(last)).free_cell.load(Relaxed);
         // In this order: a child forked in between may miss a slab but must not find one twice.

@@ -15,7 +15,7 @@ use super::thread_heap::ThreadHeap;
 use super::{Heap, Request};
 use crate::bitmap::bit;
 use crate::canary::{Key, Words};
-use crate::geometry::{Region, SlabId};
+use crate::geometry::{Region, SlabId, SlotId};
 use crate::os::{Os, Thread, pointer};
 use crate::policy::{Policy, Set};
 use crate::record::{Origin, Record};
@@ -32,6 +32,8 @@ pub(super) enum Freed {
     Done,
     /// Done, and the group is ripe: the caller queues it.
     Ripe,
+    /// Not done: a slot of a group that another heap owns.
+    Remote(SlotId),
 }
 
 /// Largest request of the small forms.
@@ -268,7 +270,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             )
         };
         if group.others.owner.load(Relaxed) != entry.heap.index.load(Relaxed) {
-            return None;
+            return Some(Freed::Remote(SlotId {
+                slab: SlabId(slab as u32),
+                group: number_of_group as u8,
+                slot: slot as u8,
+            }));
         }
         // SAFETY: decoded, so below the group's number of slots.
         let record = unsafe { group.allocated_record(slot) }?;

@@ -40,6 +40,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         match self.free_fast(&O::thread(), at, request) {
             Some(Freed::Done) => Ok(()),
             Some(Freed::Ripe) => self.free_ripe(at),
+            Some(Freed::Remote(id)) => self.free_remote(at, id, request),
             // Scalars, so that nothing has to be in memory on the fast path.
             None => match request {
                 Some(Request { size, align, origin }) => {
@@ -48,6 +49,16 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 None => self.free_slow(at, None),
             },
         }
+    }
+
+    /// The slot is another heap's: claimed, checked, wiped and handed over.
+    #[inline(never)]
+    fn free_remote(self, at: usize, id: SlotId, request: Option<Request>) -> Outcome<()> {
+        let number = at.wrapping_sub(self.plan().slots) >> self.plan().region_shift;
+        let Some(region) = self.region_at(number) else { return self.free_slow(at, request) };
+        let found = Found { number, region, id, at, group: self.group_of(region, id) };
+        let claimed = self.claim(&found, request.as_ref())?;
+        self.finish_claimed(&found, claimed)
     }
 
     /// The object at `at` was freed and its group is ripe.
@@ -148,13 +159,14 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         };
         if let Some(entry) = self.enter(&thread)
             && let Some(bin) = entry.heap.bin(found.number)
-            && owns(&entry, found.group.others.owner.load(Relaxed))
         {
-            // The owner's view of the frontier was old.
+            // Perhaps this heap's view of the frontier was old.
             if let Some(state) = self.shared().region.get(found.number) {
                 bin.frontier.store(state.frontier(), Relaxed);
             }
-            return self.free_owned(entry, bin, &found, claim);
+            if owns(&entry, found.group.others.owner.load(Relaxed)) {
+                return self.free_owned(entry, bin, &found, claim);
+            }
         }
         let claimed = self.claim(&found, claim)?;
         self.finish_claimed(&found, claimed)

@@ -49,6 +49,8 @@ pub struct Features {
     pub aes: bool,
     /// The CPU and the kernel offer AVX2.
     pub avx2: bool,
+    /// The program runs under valgrind, which pays with memory for every address reserved.
+    pub emulated: bool,
 }
 
 /// What happens when a thread ends. A type and not a function pointer, so that none lies in

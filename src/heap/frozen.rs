@@ -76,6 +76,7 @@ impl Plan {
             wipe_on_fork: false,
             aes: false,
             avx2: false,
+            emulated: false,
         },
         shared: 0,
         meta: (0, 0),

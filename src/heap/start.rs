@@ -84,7 +84,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         let features = O::probe();
         let page = O::page_size();
         let limit = O::address_space_limit();
-        let spans = place::<O, P>(page, limit, &mut random).ok_or(start_up)?;
+        // Reserving is worth trying where address space is not limited, or by far enough.
+        let reserve = !features.emulated && limit.is_none_or(|limit| limit >> 44 != 0);
+        let spans = place::<O, P>(page, limit, reserve, &mut random).ok_or(start_up)?;
 
         let mut plan = Plan::EMPTY;
         let mut secret = [0u8; 80];
@@ -167,12 +169,11 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
 fn place<O: Os, P: Policy>(
     page: usize,
     limit: Option<usize>,
+    reserve: bool,
     random: &mut Stream,
 ) -> Option<Spans> {
     let bits = O::address_bits();
     let regions = CLASSES * P::PARTITIONS;
-    // Reserving is worth trying where address space is not limited, or by far enough.
-    let reserve = limit.is_none_or(|limit| limit >> 44 != 0);
     for rung in ladder(regions, bits - 3, reserve) {
         let layout = meta_layout::<O, P>(rung, page, limit, random);
         let slots_len = regions << rung.region_shift;

@@ -19,7 +19,7 @@ use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 
 /// Inputs that one heap serves: enough for reuse and adoption, few enough to walk it quickly.
-const HISTORY: usize = 64;
+const HISTORY: usize = 16;
 /// Objects are kept smaller than in the model test, or the fuzzer would dwell on page faults.
 const LARGEST: usize = 4 << 20;
 
@@ -30,7 +30,7 @@ thread_local! {
 fuzz_target!(|bytes: &[u8]| {
     STATE.with_borrow_mut(|(pool, summary)| {
         if summary.sequences % HISTORY == 0 {
-            *pool = None;
+            pool.take().map(Pool::end);
         }
         let pool = pool.get_or_insert_with(|| Pool::new(Own::new(), THREADS));
         if let Err(what) = run(pool, bytes, largest(bytes).min(LARGEST), summary) {

@@ -10,6 +10,9 @@ use crate::rng::Stream;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+/// Bits of a group's phase word that hold the phase.
+pub const PHASE_BITS: u32 = 2;
+
 /// What the owner is doing with a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -25,9 +28,9 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// From the stored word.
+    /// From the stored word, whose upper bits hold the time of queueing.
     pub fn of(word: u32) -> Phase {
-        match word {
+        match word & ((1 << PHASE_BITS) - 1) {
             1 => Phase::Active,
             2 => Phase::Idle,
             3 => Phase::Queued,

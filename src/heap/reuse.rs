@@ -10,7 +10,7 @@
 //! Only the slots that were free when the group was queued are handed out when it leaves, so the
 //! wait holds for every slot.
 
-use super::bin::{Bin, Phase};
+use super::bin::{Bin, PHASE_BITS, Phase};
 use super::free::Found;
 use super::refill::{NEVER, View, all_groups, bit64};
 use super::thread_heap::Entry;
@@ -30,8 +30,32 @@ const QUARANTINE: usize = 256 * KIB;
 const FEWEST: u32 = 8;
 const MOST: u32 = 4096;
 
+/// What must lie behind a queued group: so many frees of its class, or, of all that the heap has
+/// queued, so many KiB and at least [`FEWEST`] frees of its class.
+#[derive(Clone, Copy)]
+struct Patience {
+    frees: u32,
+    kib: u32,
+}
+
+impl Patience {
+    /// The minimum of what could have been drawn.
+    fn least(self, view: &View<'_>) -> Patience {
+        Patience { frees: self.frees.min(quarantine(view.region.shape.slot as usize)), ..self }
+    }
+}
+
+/// The heap's clock of queued memory, in KiB, as it fits beside a group's phase.
+const CLOCK: u32 = u32::MAX >> PHASE_BITS;
+
+fn clock(entry: &Entry<'_>) -> u32 {
+    (entry.heap.queued.load(Relaxed) / KIB as u64) as u32 & CLOCK
+}
+
 /// The least number of frees of its class that lie behind a slot of this size before it can be
-/// handed out again; the actual number is drawn anew between this and twice this.
+/// handed out again; the actual number is drawn anew between this and twice this. Where a heap's
+/// quarantine of all classes would exceed the larger of 1 MiB and an eighth of its live bytes, the
+/// oldest leave earlier: then that much of any class, and 8 objects of theirs, lie behind them.
 pub const fn quarantine(slot: usize) -> u32 {
     let objects = match QUARANTINE.checked_div(slot) {
         Some(objects) => objects as u32,
@@ -72,11 +96,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let slots = u64::from(set.count_ones());
         group.own.waiting.store(set, Relaxed);
         group.own.queued_at.store(view.bin.freed.load(Relaxed) as u32, Relaxed);
-        group.own.phase.store(Phase::Queued as u32, Relaxed);
+        group.own.phase.store(Phase::Queued as u32 | clock(entry) << PHASE_BITS, Relaxed);
         group.own.until.store(NEVER, Relaxed);
         self.append(view, id);
         Bin::add(&view.bin.waiting, slots);
         Bin::add(&entry.heap.quarantined, view.bytes(slots));
+        Bin::add(&entry.heap.queued, view.bytes(slots));
         Bin::subtract(&entry.heap.live, view.bytes(slots));
         if view.bin.wait.load(Relaxed) == 0 {
             self.draw_wait(entry, view);
@@ -114,18 +139,37 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view.bin.wait.store(wait, Relaxed);
     }
 
-    /// Frees that must lie behind a group of this bin now.
-    fn wait(&self, entry: &Entry<'f>, view: &View<'f>) -> u32 {
+    /// What must lie behind a group of this bin before it leaves the queue.
+    fn patience(&self, entry: &Entry<'f>, view: &View<'f>) -> Patience {
         if !P::SET.has(Set::QUARANTINE) {
-            return 0;
+            return Patience { frees: 0, kib: 0 };
         }
-        // All of a heap's quarantine together is bounded; the shortest wait is kept even so.
-        let cap = (MIB as u64).max(entry.heap.live.load(Relaxed) / 8);
-        let wait = view.bin.wait.load(Relaxed).max(FEWEST);
-        if entry.heap.quarantined.load(Relaxed) > cap { FEWEST } else { wait }
+        // All of a heap's quarantine together is bounded, oldest out first.
+        let bound = (MIB as u64).max(entry.heap.live.load(Relaxed) / 8);
+        Patience {
+            frees: view.bin.wait.load(Relaxed).max(FEWEST),
+            kib: (bound / KIB as u64).min(u64::from(CLOCK)) as u32,
+        }
     }
 
-    /// Frees since the group was queued.
+    /// Whether a queued group has waited long enough.
+    fn has_served(
+        &self,
+        entry: &Entry<'f>,
+        view: &View<'f>,
+        id: GroupId,
+        patience: Patience,
+    ) -> bool {
+        let frees = self.age(view, id);
+        if frees >= patience.frees {
+            return true;
+        }
+        let queued = view.group(id).2.own.phase.load(Relaxed) >> PHASE_BITS;
+        let behind = clock(entry).wrapping_sub(queued) & CLOCK;
+        frees >= FEWEST && behind >= patience.kib
+    }
+
+    /// Frees of its class since the group was queued.
     fn age(&self, view: &View<'f>, id: GroupId) -> u32 {
         let queued_at = view.group(id).2.own.queued_at.load(Relaxed);
         (view.bin.freed.load(Relaxed) as u32).wrapping_sub(queued_at)
@@ -138,14 +182,14 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view: &View<'f>,
         among: usize,
     ) -> Option<GroupId> {
-        let wait = self.wait(entry, view);
-        self.next_after(entry, view, among, wait)
+        let patience = self.patience(entry, view);
+        self.next_after(entry, view, among, patience)
     }
 
     /// The same after the shortest wait, for when memory is short.
     pub(super) fn next_pressed(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Option<GroupId> {
-        let wait = if P::SET.has(Set::QUARANTINE) { FEWEST } else { 0 };
-        self.next_after(entry, view, 4, wait)
+        let frees = if P::SET.has(Set::QUARANTINE) { FEWEST } else { 0 };
+        self.next_after(entry, view, 4, Patience { frees, kib: 0 })
     }
 
     fn next_after(
@@ -153,7 +197,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         entry: &mut Entry<'f>,
         view: &View<'f>,
         among: usize,
-        wait: u32,
+        patience: Patience,
     ) -> Option<GroupId> {
         let mut candidates = [(None, GroupId(0)); 4];
         let mut n = 0;
@@ -161,7 +205,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let mut next = view.bin.oldest.load(Relaxed);
         while let (Some(number), Some(cell)) = (next.checked_sub(1), candidates.get_mut(n)) {
             let id = GroupId(number);
-            if n == among || self.age(view, id) < wait {
+            // The oldest has waited as long as was drawn; those beside it the minimum.
+            let patience = if n == 0 { patience } else { patience.least(view) };
+            if n == among || !self.has_served(entry, view, id, patience) {
                 break;
             }
             *cell = (before, id);
@@ -183,7 +229,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// and slabs of spare groups are given back.
     pub(super) fn tidy(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
         let live = view.bin.live();
-        let wait = self.wait(entry, view);
+        let patience = self.patience(entry, view);
+        // As much as can be drawn, so that what waits is not retired for a short draw; over the
+        // bound, little more than what is in use.
+        let over = entry.heap.quarantined.load(Relaxed) > u64::from(patience.kib) * KIB as u64;
+        let wait = if over { FEWEST } else { 2 * quarantine(view.region.shape.slot as usize) };
         let keep = u64::from(wait) + u64::from(view.region.shape.group_slots) * 2 + live / 8;
         for _ in 0..4 {
             if view.bin.waiting.load(Relaxed) <= keep {
@@ -191,7 +241,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
             let Some(number) = view.bin.oldest.load(Relaxed).checked_sub(1) else { break };
             let id = GroupId(number);
-            if self.age(view, id) < wait {
+            if !self.has_served(entry, view, id, patience) {
                 break;
             }
             self.unlink(view, None, id);

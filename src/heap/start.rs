@@ -222,6 +222,10 @@ fn large_window<O: Os>(slots_len: usize, spans: &Spans, random: &mut Stream) -> 
             continue;
         }
         best = at;
+        if !spans.rung.reserved {
+            // Asking takes address space, which is dear here.
+            break;
+        }
         // Somebody else's reservation (a sanitizer's, a runtime's) can cover all of it: then no
         // large object would ever find a place.
         match O::reserve(at, len) {

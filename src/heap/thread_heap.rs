@@ -47,6 +47,8 @@ pub struct ThreadHeap {
     pub events: AtomicU32,
     /// Bytes of slots in quarantine.
     pub quarantined: AtomicU64,
+    /// Bytes of slots ever put into quarantine.
+    pub queued: AtomicU64,
     /// Bytes of slots handed out and not yet queued for reuse.
     pub live: AtomicU64,
     random: UnsafeCell<MaybeUninit<Stream>>,
@@ -91,6 +93,7 @@ impl ThreadHeap {
         standing: AtomicU32::new(0),
         events: AtomicU32::new(0),
         quarantined: AtomicU64::new(0),
+        queued: AtomicU64::new(0),
         live: AtomicU64::new(0),
         random: UnsafeCell::new(MaybeUninit::uninit()),
         lock: Lock::EMPTY,

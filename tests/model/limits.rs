@@ -10,13 +10,21 @@ use std::slice::from_raw_parts_mut;
 use std::sync::{Mutex, PoisonError};
 
 /// One heap of this process at a time: several could take each other's address space.
-pub fn alone(test: impl FnOnce(&Own<Full>)) {
+pub fn alone(test: impl FnOnce(&Own<Full>) + Send + 'static) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let heap = Own::new();
-    test(&heap);
-    let seen = heap.verify().unwrap();
-    assert_eq!((seen.objects, seen.large), (0, 0));
+    let used = heap.clone();
+    // A thread of its own, too: a thread has one heap in its life.
+    let outcome = std::thread::spawn(move || {
+        test(&used);
+        let seen = used.verify().unwrap();
+        assert_eq!((seen.objects, seen.large), (0, 0));
+    })
+    .join();
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
     heap.discard();
 }
 

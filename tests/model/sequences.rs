@@ -35,7 +35,7 @@ pub fn bytes() -> impl Strategy<Value = Bytes> {
 
 /// Sequences on one heap. A history is needed, for reuse, adoption and giving back; too long a
 /// one takes time, since a walk looks at all memory that is free.
-const HISTORY: usize = 50;
+const HISTORY: usize = 30;
 
 /// Runs this many random sequences on heaps made by `subject`, some on each; after a failure,
 /// each smaller sequence on a fresh one.
@@ -50,11 +50,11 @@ pub fn try_sequences<S: Subject>(cases: u32, subject: impl Fn() -> S) -> Summary
         let most = if may_be_large { usize::MAX } else { 1 << 20 };
         let largest = largest(&bytes).min(most);
         if summary.sequences % HISTORY == 0 {
-            *pool = None;
+            pool.take().map(Pool::end);
         }
         let used = pool.get_or_insert_with(|| Pool::new(subject(), THREADS));
         run(used, &bytes, largest, summary).map_err(|what| {
-            *pool = None;
+            pool.take().map(Pool::end);
             TestCaseError::fail(what)
         })
     });

@@ -11,9 +11,12 @@ static RAN: AtomicUsize = AtomicUsize::new(0);
 
 const THREADS: usize = 50;
 
+/// Objects that a destructor inherits.
+struct Kept(Vec<Raw>);
+
 /// What a destructor does: takes and frees small and large objects, and frees some that the
 /// thread's own heap made when the thread still had it.
-fn busy(kept: &mut Vec<Raw>) {
+fn busy(Kept(kept): &mut Kept) {
     for size in [16, 200, 3000, 20_000, 200_000] {
         let mut object = Raw::new(size).expect("memory");
         object.resize(size * 2).expect("memory");
@@ -39,26 +42,24 @@ fn earn_a_heap() -> Vec<Raw> {
 }
 
 thread_local! {
-    static LAST: RefCell<Last> = const { RefCell::new(Last(Vec::new())) };
+    static LAST: RefCell<Last> = const { RefCell::new(Last(Kept(Vec::new()))) };
     static ROUND: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Rust's own destructors of thread-locals.
-struct Last(Vec<Raw>);
+struct Last(Kept);
 
 impl Drop for Last {
     fn drop(&mut self) {
         busy(&mut self.0);
-        for object in self.0.drain(..) {
-            object.free();
-        }
+        self.0.0.drain(..).for_each(Raw::free);
     }
 }
 
 #[test]
 fn destructors_of_thread_locals() {
     child::run("exits::destructors_of_thread_locals", || {
-        in_threads(|| LAST.with_borrow_mut(|last| last.0 = earn_a_heap()));
+        in_threads(|| LAST.with_borrow_mut(|last| last.0 = Kept(earn_a_heap())));
         assert_eq!(RAN.load(Ordering::SeqCst), THREADS);
     });
 }
@@ -69,17 +70,17 @@ static KEY: AtomicUsize = AtomicUsize::new(0);
 /// given up: four in glibc.
 unsafe extern "C" fn every_round(value: *mut c_void) {
     // SAFETY: the value is what `set` made from a box, used by one round after the other.
-    let mut kept = unsafe { Box::from_raw(value.cast::<Vec<Raw>>()) };
+    let mut kept = unsafe { Box::from_raw(value.cast::<Kept>()) };
     busy(&mut kept);
     ROUND.set(ROUND.get() + 1);
     if ROUND.get() < 4 {
         set(kept);
     } else {
-        kept.drain(..).for_each(Raw::free);
+        kept.0.drain(..).for_each(Raw::free);
     }
 }
 
-fn set(kept: Box<Vec<Raw>>) {
+fn set(kept: Box<Kept>) {
     let key = KEY.load(Ordering::SeqCst) as libc::pthread_key_t;
     // SAFETY: the key exists; its destructor takes the box back.
     assert_eq!(unsafe { libc::pthread_setspecific(key, Box::into_raw(kept).cast()) }, 0);
@@ -97,7 +98,7 @@ fn four_rounds_of_an_earlier_key() {
     // Made before the heap made its own: destroyed before it in every round.
     child::run("exits::four_rounds_of_an_earlier_key", || {
         make_key();
-        in_threads(|| set(Box::new(earn_a_heap())));
+        in_threads(|| set(Box::new(Kept(earn_a_heap()))));
         assert_eq!(RAN.load(Ordering::SeqCst), 4 * THREADS);
     });
 }
@@ -107,7 +108,7 @@ fn four_rounds_of_a_later_key() {
     child::run("exits::four_rounds_of_a_later_key", || {
         earn_a_heap().into_iter().for_each(Raw::free);
         make_key();
-        in_threads(|| set(Box::new(earn_a_heap())));
+        in_threads(|| set(Box::new(Kept(earn_a_heap()))));
         assert_eq!(RAN.load(Ordering::SeqCst), 4 * THREADS);
     });
 }
@@ -123,18 +124,18 @@ unsafe extern "C" {
 
 unsafe extern "C" fn at_exit(object: *mut c_void) {
     // SAFETY: the object is a box that the registration gave away.
-    let mut kept = unsafe { Box::from_raw(object.cast::<Vec<Raw>>()) };
+    let mut kept = unsafe { Box::from_raw(object.cast::<Kept>()) };
     busy(&mut kept);
     // Once more from within, as a destructor that uses another thread-local would.
-    if kept.len() < 300 {
-        kept.extend(earn_a_heap());
+    if kept.0.len() < 300 {
+        kept.0.extend(earn_a_heap());
         register(kept);
     } else {
-        kept.drain(..).for_each(Raw::free);
+        kept.0.drain(..).for_each(Raw::free);
     }
 }
 
-fn register(kept: Box<Vec<Raw>>) {
+fn register(kept: Box<Kept>) {
     let object = Box::into_raw(kept).cast();
     // SAFETY: the function takes what is passed with it, and this program is never unloaded.
     let done = unsafe { __cxa_thread_atexit_impl(at_exit, object, std::ptr::null_mut()) };
@@ -144,7 +145,7 @@ fn register(kept: Box<Vec<Raw>>) {
 #[test]
 fn destructors_of_other_languages() {
     child::run("exits::destructors_of_other_languages", || {
-        in_threads(|| register(Box::new(earn_a_heap().split_off(290))));
+        in_threads(|| register(Box::new(Kept(earn_a_heap().split_off(290)))));
         assert_eq!(RAN.load(Ordering::SeqCst), 2 * THREADS);
     });
 }
@@ -153,9 +154,9 @@ fn destructors_of_other_languages() {
 #[test]
 fn the_end_of_the_process() {
     extern "C" fn late() {
-        let mut kept = Vec::new();
+        let mut kept = Kept(Vec::new());
         busy(&mut kept);
-        kept.drain(..).for_each(Raw::free);
+        kept.0.drain(..).for_each(Raw::free);
     }
     child::run("exits::the_end_of_the_process", || {
         // SAFETY: the function takes nothing.

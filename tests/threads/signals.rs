@@ -111,8 +111,8 @@ fn in_threads_without_heaps() {
         install(libc::SIGUSR1);
         // At a thread's end its heap is gone: what comes then is served by guests for good.
         let shooter = std::thread::spawn(|| {
-            // SAFETY: signals to the process itself, which any thread may get.
             while !STOP.load(Ordering::Relaxed) {
+                // SAFETY: signals to the process itself, which any thread may get.
                 unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) };
             }
         });

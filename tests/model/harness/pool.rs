@@ -97,6 +97,13 @@ impl<S: Subject> Pool<S> {
         old.thread.join().map_err(|_| "a worker panicked".into())
     }
 
+    /// Ends the threads and gives up the heap, which nobody else uses.
+    pub fn end(self) {
+        let subject = self.subject.clone();
+        drop(self);
+        subject.discard();
+    }
+
     /// Lets every worker walk the invariants, one after the other, since each sees its own heap
     /// and what belongs to no thread. Returns all live objects that the walks saw.
     pub fn verify(&self) -> Outcome<usize> {

@@ -78,7 +78,7 @@ fn main() {
     for i in 0..forks {
         let inherited: Vec<_> = (0..60).map(object).collect();
         let status = child(bare, || {
-            drop(inherited.iter().cloned().collect::<Vec<_>>());
+            drop(inherited.clone());
             // What the parent made, freed here; the parent frees its own copy.
             // SAFETY: this process's copies are not used again: it leaves by `_exit`.
             inherited.iter().for_each(|bytes| drop(unsafe { std::ptr::read(bytes) }));

@@ -117,8 +117,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         // It moves into a slot. An object that shares its page's end with a guard (a sampled
         // one) comes here too.
-        // Not a live object: the free below says what is wrong with it.
-        let size = large::size_of_object::<O>(&self.grounds(), at).unwrap_or_default();
+        // 0 for what is no live object: the free below says what is wrong with it.
+        let Some(size) = large::size_of_object::<O>(&self.grounds(), at) else { return Ok(None) };
         let Some(target) = self.allocate(*new)? else { return Ok(None) };
         // SAFETY: the old object is live with `size` bytes; the target is another object.
         unsafe {

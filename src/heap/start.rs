@@ -188,8 +188,8 @@ fn place<O: Os, P: Policy>(
             }
             match O::reserve(slots, slots_len) {
                 Ok(()) => {}
-                Err(MapError::Occupied) => continue,
-                Err(_) => break,
+                Err(MapError::Exhausted) => break,
+                Err(_) => continue,
             }
             if O::reserve(meta, layout.len).is_ok() {
                 return Some(Spans { rung, slots, meta, layout });
@@ -229,12 +229,13 @@ fn large_window<O: Os>(slots_len: usize, spans: &Spans, random: &mut Stream) -> 
         // Somebody else's reservation (a sanitizer's, a runtime's) can cover all of it: then no
         // large object would ever find a place.
         match O::reserve(at, len) {
-            Err(MapError::Occupied) => continue,
             Ok(()) => {
                 let _ = O::unmap(at, len);
             }
             // A limit forbids asking.
-            Err(_) => {}
+            Err(MapError::Exhausted) => {}
+            // A sanitizer answers for its shadow as if the call were wrong.
+            Err(_) => continue,
         }
         break;
     }

@@ -359,11 +359,13 @@ fn clear(from: usize, to: usize) {
     }
 }
 
-/// The size of the live large object at `at`.
+/// The size of the live large object at `at`, 0 if there is none; `None` for a signal handler
+/// that interrupted the table's own lock and cannot know.
 pub fn size_of_object<O: Os>(grounds: &Grounds<'_>, at: usize) -> Option<usize> {
     let table = grounds.table::<O>()?;
-    let entry = table.entry(table.find(at)?);
-    (entry.state() == EntryState::Live).then(|| entry.size.load(Relaxed))
+    let entry = table.find(at).map(|number| table.entry(number));
+    let live = entry.filter(|entry| entry.state() == EntryState::Live);
+    Some(live.map_or(0, |entry| entry.size.load(Relaxed)))
 }
 
 /// Checks the table: every entry is found by its start, live objects' margins are intact, and the

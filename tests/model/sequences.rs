@@ -37,6 +37,13 @@ pub fn bytes() -> impl Strategy<Value = Bytes> {
 /// one takes time, since a walk looks at all memory that is free.
 const HISTORY: usize = 30;
 
+/// Ends the threads of a pool, if there is one.
+fn end<S: Subject>(pool: &mut Option<Pool<S>>) {
+    if let Some(pool) = pool.take() {
+        pool.end();
+    }
+}
+
 /// Runs this many random sequences on heaps made by `subject`, some on each; after a failure,
 /// each smaller sequence on a fresh one.
 pub fn try_sequences<S: Subject>(cases: u32, subject: impl Fn() -> S) -> Summary {
@@ -50,11 +57,11 @@ pub fn try_sequences<S: Subject>(cases: u32, subject: impl Fn() -> S) -> Summary
         let most = if may_be_large { usize::MAX } else { 1 << 20 };
         let largest = largest(&bytes).min(most);
         if summary.sequences % HISTORY == 0 {
-            pool.take().map(Pool::end);
+            end(pool);
         }
         let used = pool.get_or_insert_with(|| Pool::new(subject(), THREADS));
         run(used, &bytes, largest, summary).map_err(|what| {
-            pool.take().map(Pool::end);
+            end(pool);
             TestCaseError::fail(what)
         })
     });

@@ -7,5 +7,6 @@ mod forks;
 mod heap;
 mod processes;
 mod reuse;
+mod slabs;
 mod slots;
 mod statistics;

@@ -81,7 +81,7 @@ pub fn nonzero(object: &[u8]) -> Option<usize> {
 
 #[test]
 fn each_changed_byte_is_seen_where_all_are_looked_at() {
-    let mut object = vec![0; 100];
+    let mut object = [0; 100];
     for len in [1, 7, 8, 9, 63, 100] {
         let object = &mut object[..len];
         fill(object, 5);

@@ -35,7 +35,7 @@ impl Model {
             .checked_add(object.layout.size())
             .filter(|&end| end >> 47 == 0)
             .ok_or_else(|| format!("beyond the address space: {object:x?}"))?;
-        if start % object.layout.align() != 0 {
+        if !start.is_multiple_of(object.layout.align()) {
             return Err(format!("not aligned: {object:x?}"));
         }
         if let Some((&other, &other_end)) = self.places.range(..end).next_back()

@@ -1,0 +1,135 @@
+//! Where slabs and regions lie, and reuse among many live objects: seen with the heap's plan at
+//! hand, on heaps made for the purpose.
+
+use crate::statistics::{chi_square, limit};
+use casemate::Full;
+use casemate::heap::{Frozen, Heap, Options, quarantine};
+use casemate::os::{Linux, Os};
+use casemate::policy::{Policy, Set, Without};
+use casemate::size_class::{CLASSES, SizeClass, classify};
+use std::alloc::Layout;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+static OPTIONS: Options = Options::DEFAULT;
+
+/// Runs on a fresh heap in a fresh thread, one at a time: heaps need room.
+fn on_a_heap<P: Policy, T: Send>(body: impl FnOnce(&Frozen, Heap<'_, Linux, P>) -> T + Send) -> T {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| {
+        let run = || {
+            let frozen = Frozen::new();
+            let result = body(&frozen, Heap::new(&frozen, &OPTIONS));
+            let plan = frozen.plan();
+            let _ = Linux::unmap(plan.slots, plan.regions << plan.region_shift);
+            let _ = Linux::unmap(plan.meta.0, plan.meta.1);
+            result
+        };
+        scope.spawn(run).join().unwrap()
+    })
+}
+
+fn allocate<P: Policy>(heap: Heap<'_, Linux, P>, layout: Layout) -> usize {
+    heap.allocate(layout.into()).unwrap().unwrap().addr().get()
+}
+
+/// Of many heaps, each class's first slab among the eight that are first committed, and the
+/// distance of its region's first slab from the region's start in pages.
+fn first_slabs<P: Policy>(heaps: usize) -> (Vec<u32>, HashSet<usize>) {
+    let mut counts = vec![0; 8];
+    let mut offsets = HashSet::new();
+    for _ in 0..heaps {
+        let seen = on_a_heap::<P, _>(|frozen, heap| {
+            let sizes = (0..CLASSES).filter_map(SizeClass::new).filter(|class| class.has_canary());
+            let sizes: Vec<_> = sizes.map(|class| class.slot(12) - 8).collect();
+            sizes
+                .iter()
+                .filter_map(|&size| {
+                    let at = allocate(heap, Layout::from_size_align(size, 8).ok()?);
+                    let plan = frozen.plan();
+                    let number = (at - plan.slots) >> plan.region_shift;
+                    let region = plan.region.get(number)?;
+                    let start = plan.slots + (number << plan.region_shift);
+                    Some(((at - region.base) >> region.shape.stride_shift, region.base - start))
+                })
+                .collect::<Vec<_>>()
+        });
+        for (slab, offset) in seen {
+            counts[slab] += 1;
+            offsets.insert(offset >> 12);
+        }
+    }
+    (counts, offsets)
+}
+
+#[test]
+fn any_slab_of_the_first_is_as_likely_and_region_offsets_differ() {
+    let (counts, offsets) = first_slabs::<Full>(40);
+    let chi = chi_square(&counts);
+    assert!(chi < limit(7), "{counts:?}: {chi}");
+    // 22 bits and more: of some 2,600 few agree by chance.
+    let samples = counts.iter().sum::<u32>() as usize;
+    assert!(samples > 2000 && offsets.len() > samples - 40, "{} of {samples}", offsets.len());
+}
+
+/// The controls: without the protection the same test fails.
+#[test]
+fn without_random_choice_of_slabs_it_shows() {
+    let (counts, _) = first_slabs::<Without<{ Set::RANDOM_SLAB.bits() }>>(5);
+    assert!(chi_square(&counts) > limit(7), "{counts:?}");
+    let (_, offsets) = first_slabs::<Without<{ Set::RANDOM_OFFSET.bits() }>>(2);
+    assert_eq!(offsets.len(), 1);
+}
+
+/// Frees of the class between a slot's free and its next owner, for every reuse while objects
+/// are replaced at random among `live`.
+fn distances<P: Policy>(size: usize, live: usize, rounds: usize) -> Vec<u32> {
+    on_a_heap::<P, _>(|_, heap| {
+        let layout = Layout::from_size_align(size, 8).unwrap();
+        let mut objects: Vec<_> = (0..live).map(|_| allocate(heap, layout)).collect();
+        let mut freed = HashMap::new();
+        let mut seen = Vec::new();
+        let mut state = 0x2545_f491_4f6c_dd1du64;
+        for clock in 0..rounds as u32 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let object = &mut objects[state as usize % live];
+            heap.free(*object, Some(layout.into())).unwrap();
+            freed.insert(*object, clock);
+            *object = allocate(heap, layout);
+            if let Some(then) = freed.remove(object) {
+                seen.push(clock - then);
+            }
+        }
+        seen.sort_unstable();
+        seen
+    })
+}
+
+#[test]
+fn among_many_live_objects_no_slot_comes_back_before_the_minimum() {
+    println!("{:>8} {:>8} {:>8} {:>8} {:>8}", "slot", "live", "minimum", "least", "median");
+    for size in [8, 24, 56, 120, 264, 520, 1000, 2000, 4000, 8000, 16_000, 60_000, 250_000] {
+        let slot = classify(size, 8, 12).unwrap().slot(12);
+        let minimum = quarantine(slot);
+        for live in [10, 1000] {
+            if live * slot > 64 << 20 {
+                continue;
+            }
+            let rounds = (minimum as usize * 8 + live * 4).clamp(2000, 60_000);
+            let seen = distances::<Full>(size, live, rounds);
+            let (least, median) = (seen[0], seen[seen.len() / 2]);
+            println!("{slot:>8} {live:>8} {minimum:>8} {least:>8} {median:>8}");
+            assert!(least >= minimum, "slot {slot}, {live} live: back after {least} frees");
+        }
+    }
+}
+
+/// The control: without quarantine slots come back at once.
+#[test]
+fn without_quarantine_slots_come_back_early() {
+    let seen = distances::<Without<{ Set::QUARANTINE.bits() }>>(56, 10, 4000);
+    assert!(seen[0] < quarantine(64));
+}

@@ -54,8 +54,8 @@ fn clock(entry: &Entry<'_>) -> u32 {
 
 /// The least number of frees of its class that lie behind a slot of this size before it can be
 /// handed out again; the actual number is drawn anew between this and twice this. Where a heap's
-/// quarantine of all classes would exceed the larger of 1 MiB and an eighth of its live bytes, the
-/// oldest leave earlier: then that much of any class, and 8 objects of theirs, lie behind them.
+/// quarantine of all classes exceeds the larger of 1 MiB and an eighth of its live bytes, 8 are
+/// enough.
 pub const fn quarantine(slot: usize) -> u32 {
     let objects = match QUARANTINE.checked_div(slot) {
         Some(objects) => objects as u32,
@@ -144,10 +144,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !P::SET.has(Set::QUARANTINE) {
             return Patience { frees: 0, kib: 0 };
         }
-        // All of a heap's quarantine together is bounded, oldest out first.
+        // All of a heap's quarantine together is bounded; the shortest wait is kept even so.
         let bound = (MIB as u64).max(entry.heap.live.load(Relaxed) / 8);
+        let over = entry.heap.quarantined.load(Relaxed) > bound;
+        let wait = view.bin.wait.load(Relaxed).max(FEWEST);
         Patience {
-            frees: view.bin.wait.load(Relaxed).max(FEWEST),
+            frees: if over { FEWEST } else { wait },
             kib: (bound / KIB as u64).min(u64::from(CLOCK)) as u32,
         }
     }
@@ -298,7 +300,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             view.bin.empty.store(empty, Relaxed);
             // Some empty slabs are kept: giving back and fetching again in turn would thrash.
             let warm = (256 * KIB) >> view.region.shape.stride_shift;
-            let keep = (view.bin.slab_count.load(Relaxed) / 2).max(warm as u32);
+            let keep = (view.bin.slab_count.load(Relaxed) / 4).max(warm as u32);
             if empty > keep {
                 return self.purge(view, slab);
             }

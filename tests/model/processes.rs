@@ -21,11 +21,11 @@ static STRICT: Casemate<Strict> = Casemate::new();
 #[ignore = "the children's body"]
 fn child() {
     let summary = match std::env::var(SUBJECT).as_deref() {
-        Ok("full heap") => try_sequences(1200, Own::<Full>::new),
+        Ok("full heap") => try_sequences(1000, Own::<Full>::new),
         Ok("light heap") => try_sequences(500, Own::<Light>::new),
         Ok("strict heap") => try_sequences(500, Own::<Strict>::new),
-        Ok("full face") => try_sequences(150, || Face::new(&FULL)),
-        Ok("light face") => try_sequences(150, || Face::new(&LIGHT)),
+        Ok("full face") => try_sequences(400, || Face::new(&FULL)),
+        Ok("light face") => try_sequences(200, || Face::new(&LIGHT)),
         Ok("strict face") => try_sequences(150, || Face::new(&STRICT)),
         // Run by `--ignored` itself.
         _ => return,

@@ -3,7 +3,7 @@
 
 use crate::statistics::{chi_square, limit};
 use casemate::Full;
-use casemate::heap::{Frozen, Heap, Options, quarantine};
+use casemate::heap::{Frozen, Heap, Options, Request, quarantine};
 use casemate::os::{Linux, Os};
 use casemate::policy::{Policy, Set, Without};
 use casemate::size_class::{CLASSES, SizeClass, classify};
@@ -31,7 +31,7 @@ fn on_a_heap<P: Policy, T: Send>(body: impl FnOnce(&Frozen, Heap<'_, Linux, P>) 
 }
 
 fn allocate<P: Policy>(heap: Heap<'_, Linux, P>, layout: Layout) -> usize {
-    heap.allocate(layout.into()).unwrap().unwrap().addr().get()
+    heap.allocate(Request::layout(layout)).unwrap().unwrap().addr().get()
 }
 
 /// Of many heaps, each class's first slab among the eight that are first committed, and the
@@ -43,13 +43,16 @@ fn first_slabs<P: Policy>(heaps: usize) -> (Vec<u32>, HashSet<usize>) {
         let seen = on_a_heap::<P, _>(|frozen, heap| {
             let sizes = (0..CLASSES).filter_map(SizeClass::new).filter(|class| class.has_canary());
             let sizes: Vec<_> = sizes.map(|class| class.slot(12) - 8).collect();
+            let mut regions = HashSet::new();
             sizes
                 .iter()
                 .filter_map(|&size| {
                     let at = allocate(heap, Layout::from_size_align(size, 8).ok()?);
                     let plan = frozen.plan();
-                    let number = (at - plan.slots) >> plan.region_shift;
-                    let region = plan.region.get(number)?;
+                    // The largest class serves less than its slot: that one is a large object.
+                    let number = at.checked_sub(plan.slots)? >> plan.region_shift;
+                    let region = plan.region.get(number).filter(|_| number < plan.regions)?;
+                    regions.insert(number).then_some(())?;
                     let start = plan.slots + (number << plan.region_shift);
                     Some(((at - region.base) >> region.shape.stride_shift, region.base - start))
                 })
@@ -96,7 +99,7 @@ fn distances<P: Policy>(size: usize, live: usize, rounds: usize) -> Vec<u32> {
             state ^= state >> 7;
             state ^= state << 17;
             let object = &mut objects[state as usize % live];
-            heap.free(*object, Some(layout.into())).unwrap();
+            heap.free(*object, Some(Request::layout(layout))).unwrap();
             freed.insert(*object, clock);
             *object = allocate(heap, layout);
             if let Some(then) = freed.remove(object) {

@@ -3,6 +3,10 @@
 
 #![expect(unsafe_code, reason = "fork and its kin")]
 
+#[path = "ci_shared/bare_thread.rs"]
+mod bare_thread;
+
+use bare_thread::BareThread;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::sync_channel;
 
@@ -84,7 +88,7 @@ fn main() {
             inherited.iter().for_each(|bytes| drop(unsafe { std::ptr::read(bytes) }));
             use_heap(60);
             if !bare {
-                std::thread::spawn(|| use_heap(120)).join().expect("no panic");
+                BareThread::start(|| use_heap(120)).join();
             }
             casemate::verify().expect("every invariant");
         });

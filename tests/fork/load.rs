@@ -1,5 +1,6 @@
 //! What parent and child do with the heap.
 
+use crate::bare_thread::BareThread;
 use crate::raw::Raw;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,8 +95,8 @@ pub fn be_a_child(inherited: &[Raw]) -> u64 {
     }
     use_heap(2);
     let kept = some();
-    let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(|| use_heap(2))).collect();
-    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    let threads: Vec<_> = (0..2).map(|_| BareThread::start(|| use_heap(2))).collect();
+    threads.into_iter().for_each(BareThread::join);
     kept.into_iter().for_each(Raw::free);
     casemate::verify().expect("every invariant");
     mark

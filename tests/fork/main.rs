@@ -4,6 +4,8 @@
 
 #![expect(unsafe_code, reason = "fork, _Fork, clone, and allocations by hand")]
 
+#[path = "../../examples/ci_shared/bare_thread.rs"]
+mod bare_thread;
 #[path = "../environment/child.rs"]
 mod child;
 mod exec;

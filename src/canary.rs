@@ -34,12 +34,12 @@ const SET: [u64; 2] = [0x0101_0101_0101_0101, 1];
 #[repr(C, align(16))]
 struct Mask([u8; 16]);
 
-/// For each slack up to 8: the last `8 + slack` of 16 bytes.
+/// For each slack: the last `8 + slack` of 16 bytes.
 const KEPT: [Mask; 16] = {
     let mut masks = [Mask([0; 16]); 16];
     let mut slack = 0;
-    while slack <= 8 {
-        let mut i = 8 - slack;
+    while slack < 16 {
+        let mut i = if slack < 8 { 8 - slack } else { 0 };
         while i < 16 {
             masks[slack].0[i] = 0xff;
             i += 1;
@@ -89,7 +89,7 @@ impl Words {
         self.numbers()[0]
     }
 
-    /// The words with all but the last `8 + slack` bytes zero; `slack` at most 8.
+    /// The words with all but the last `8 + slack` bytes zero; `slack` at most 15.
     #[inline(always)]
     pub fn after(self, slack: usize) -> Words {
         let mask = KEPT[slack & 15];

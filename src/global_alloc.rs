@@ -3,7 +3,9 @@
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
 use crate::fatal::fatal;
-use crate::heap::{Heap, Hook, Options, Outcome, ProtectionReport, Request, Stats, Verified};
+use crate::heap::{
+    Heap, Hook, Options, Outcome, ProtectionReport, Request, SMALL, Stats, Verified,
+};
 use crate::os::Linux;
 use crate::policy::{Full, Light, Policy, Set, Strict};
 use crate::process;
@@ -88,17 +90,82 @@ fn address(object: Option<NonNull<u8>>) -> *mut u8 {
     object.map_or(null_mut(), NonNull::as_ptr)
 }
 
-/// What [`Heap::allocate_small`] leaves. Not inlined, and called last, so that the small form
-/// needs no stack.
+/// What the small forms leave. Not inlined, and called last, so that these need no stack.
 #[inline(never)]
-fn alloc_rest<P: Policy>(heap: Heap<'_, Linux, P>, size: usize, align: usize) -> *mut u8 {
+fn alloc_rest<P: Policy>(size: usize, align: usize, options: &Options) -> *mut u8 {
+    let heap = Heap::<Linux, P>::new(process::frozen(), options);
     address(or_die(heap.allocate(Request { size, align, origin: Origin::Layout })))
 }
 
-/// What [`Heap::free_small`] leaves.
+/// See [`alloc_rest`].
 #[inline(never)]
-fn free_rest<P: Policy>(heap: Heap<'_, Linux, P>, at: usize, size: usize, align: usize) {
+fn free_rest<P: Policy>(at: usize, size: usize, align: usize) {
+    let heap = process::heap::<Linux, P>();
     or_die(heap.free(at, Some(Request { size, align, origin: Origin::Layout })));
+}
+
+type Alloc = fn(usize, usize, &Options) -> *mut u8;
+type Free = fn(usize, usize, usize);
+
+/// Allocation and free by size in units of 8 bytes, rounded up: one body a slot size. The tables
+/// lie in memory that is read-only once the program is loaded.
+struct Small<P>(PhantomData<P>);
+
+impl<P: Policy> Small<P> {
+    const ALLOC: [Alloc; 1 + SMALL / 8] = [
+        alloc_rest::<P>,
+        Self::alloc::<16>,
+        Self::alloc::<32>,
+        Self::alloc::<32>,
+        Self::alloc::<48>,
+        Self::alloc::<48>,
+        Self::alloc::<64>,
+        Self::alloc::<64>,
+        Self::alloc::<80>,
+        Self::alloc::<80>,
+        Self::alloc::<96>,
+        Self::alloc::<96>,
+        Self::alloc::<112>,
+        Self::alloc::<112>,
+        Self::alloc::<128>,
+        Self::alloc::<128>,
+    ];
+
+    const FREE: [Free; 1 + SMALL / 8] = [
+        free_rest::<P>,
+        Self::free::<16>,
+        Self::free::<32>,
+        Self::free::<32>,
+        Self::free::<48>,
+        Self::free::<48>,
+        Self::free::<64>,
+        Self::free::<64>,
+        Self::free::<80>,
+        Self::free::<80>,
+        Self::free::<96>,
+        Self::free::<96>,
+        Self::free::<112>,
+        Self::free::<112>,
+        Self::free::<128>,
+        Self::free::<128>,
+    ];
+
+    fn alloc<const LEN: usize>(size: usize, align: usize, options: &Options) -> *mut u8 {
+        let heap = process::heap::<Linux, P>();
+        // SAFETY: by its place in the table.
+        match unsafe { heap.allocate_of::<LEN>(size, align, Origin::Layout) } {
+            Some(object) => object.as_ptr(),
+            None => alloc_rest::<P>(size, align, options),
+        }
+    }
+
+    fn free<const LEN: usize>(at: usize, size: usize, align: usize) {
+        let heap = process::heap::<Linux, P>();
+        // SAFETY: by its place in the table.
+        if unsafe { heap.free_of::<LEN>(at, size, align, Origin::Layout) }.is_none() {
+            free_rest::<P>(at, size, align);
+        }
+    }
 }
 
 // SAFETY: `Heap::allocate` gives memory of at least the size and alignment asked for that no
@@ -106,17 +173,19 @@ fn free_rest<P: Policy>(heap: Heap<'_, Linux, P>, at: usize, size: usize, align:
 unsafe impl<P: Policy> GlobalAlloc for Casemate<P> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        match heap(self).allocate_small(layout.size(), layout.align()) {
-            Some(object) => object.as_ptr(),
-            None => alloc_rest(heap(self), layout.size(), layout.align()),
+        let (size, align) = (layout.size(), layout.align());
+        match Small::<P>::ALLOC.get(size.wrapping_add(7) >> 3) {
+            Some(alloc) => alloc(size, align, &self.options),
+            None => alloc_rest::<P>(size, align, &self.options),
         }
     }
 
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        let at = ptr.expose_provenance();
-        if heap(self).free_small(at, layout.size(), layout.align()).is_none() {
-            free_rest(heap(self), at, layout.size(), layout.align());
+        let (at, size, align) = (ptr.expose_provenance(), layout.size(), layout.align());
+        match Small::<P>::FREE.get(size.wrapping_add(7) >> 3) {
+            Some(free) => free(at, size, align),
+            None => free_rest::<P>(at, size, align),
         }
     }
 

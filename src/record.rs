@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! bit 31..24  generation   counts allocations of the slot, wraps
-//! bit 23..22  kind         which interface allocated it; never 0 once the slot was used
-//! bit 21..18  alignment    log2, 0 ... 15
+//! bit 23..20  alignment    log2, 0 ... 15
+//! bit 19..18  kind         which interface allocated it; never 0 once the slot was used
 //! bit 17..0   slack        bytes between the requested end and the canary
 //! ```
 //!
@@ -31,7 +31,29 @@ impl Record {
     /// `align_log2` below 16 hold for every size class; larger values are cut to that.
     #[inline]
     pub const fn shape(slack: usize, align_log2: u32, origin: Origin) -> Self {
-        Record((origin as u32) << 22 | (align_log2 & 15) << 18 | (slack as u32 & SLACK))
+        Record((align_log2 & 15) << 20 | (origin as u32) << 18 | (slack as u32 & SLACK))
+    }
+
+    /// The same shape, of no slack so far, with this much.
+    #[inline]
+    #[must_use]
+    pub const fn with_slack(self, slack: usize) -> Self {
+        Record(self.0 | (slack as u32 & SLACK))
+    }
+
+    /// Whether the shape is this slack, alignment and origin, for a slack below 2^18 and any
+    /// alignment whatever.
+    #[inline(always)]
+    pub const fn is_shape(self, slack: usize, align_log2: u32, origin: Origin) -> bool {
+        // Without a mask: an alignment too large to be kept would be no other than itself.
+        let shape = slack as u64 | (origin as u64) << 18 | (align_log2 as u64) << 20;
+        (self.0 & SHAPE) as u64 == shape
+    }
+
+    /// Whether this interface allocated it.
+    #[inline]
+    pub const fn is_of(self, origin: Origin) -> bool {
+        self.0 >> 18 & 3 == origin as u32
     }
 
     /// From the stored word.
@@ -81,7 +103,7 @@ impl Record {
     /// log2 of the alignment asked for.
     #[inline]
     pub const fn align_log2(self) -> u32 {
-        self.0 >> 18 & 15
+        self.0 >> 20 & 15
     }
 
     /// Whether both have the same slack, alignment and origin.

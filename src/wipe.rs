@@ -90,6 +90,20 @@ pub unsafe fn wipe_short(at: *mut u8, len: usize) {
     }
 }
 
+/// [`wipe_short`] for a length that is known where it is compiled.
+///
+/// # Safety
+/// As for [`wipe`].
+#[inline(always)]
+pub unsafe fn wipe_exact<const LEN: usize>(at: *mut u8) {
+    let mut offset = 0;
+    while offset < LEN {
+        // SAFETY: 16 aligned bytes inside the range.
+        unsafe { store16(at.add(offset)) };
+        offset += 16;
+    }
+}
+
 /// # Safety
 /// As for [`wipe`]; any length and alignment.
 #[inline(never)]
@@ -172,6 +186,35 @@ pub unsafe fn is_zero_short(at: *const u8, len: usize) -> bool {
     {
         // SAFETY: the caller's.
         unsafe { is_zero_long(at, len) }
+    }
+}
+
+/// [`is_zero_short`] for a length that is known where it is compiled.
+///
+/// # Safety
+/// As for [`is_zero`].
+#[inline(always)]
+pub unsafe fn is_zero_exact<const LEN: usize>(at: *const u8) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{
+            __m128i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_setzero_si128,
+        };
+        // SAFETY: every load is of 16 aligned bytes inside the range; SSE2 is the baseline.
+        unsafe {
+            let mut all = at.cast::<__m128i>().read_volatile();
+            let mut offset = 16;
+            while offset < LEN {
+                all = _mm_or_si128(all, at.add(offset).cast::<__m128i>().read_volatile());
+                offset += 16;
+            }
+            _mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_setzero_si128())) == 0xffff
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // SAFETY: the caller's.
+        unsafe { is_zero_long(at, LEN) }
     }
 }
 

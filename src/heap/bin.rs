@@ -51,10 +51,8 @@ pub struct Bin {
     pub group: AtomicUsize,
     /// Address of the active group's first slot.
     pub base: AtomicUsize,
-    /// The region's frontier when last looked at.
-    pub frontier: AtomicU32,
-    /// The active group's [`GroupId`] plus one.
-    pub active: AtomicU32,
+    /// The region's frontier, in slabs, when last looked at.
+    pub frontier: AtomicUsize,
     /// Frees taken in, ever.
     pub freed: AtomicU64,
     /// Slots put into the magazine, ever.
@@ -86,7 +84,9 @@ pub struct Bin {
     pub empty: AtomicU32,
     /// Free slots of the groups that were idle when they were last counted.
     pub idle: AtomicU32,
-    _pad: [AtomicU32; 3],
+    /// The active group's [`GroupId`] plus one.
+    pub active: AtomicU32,
+    _pad: [AtomicU32; 2],
 }
 
 impl Bin {
@@ -100,8 +100,7 @@ impl Bin {
         fresh: AtomicU32::new(0),
         group: AtomicUsize::new(0),
         base: AtomicUsize::new(0),
-        frontier: AtomicU32::new(0),
-        active: AtomicU32::new(0),
+        frontier: AtomicUsize::new(0),
         freed: AtomicU64::new(0),
         listed: AtomicU64::new(0),
         remote: AtomicU64::new(0),
@@ -116,7 +115,8 @@ impl Bin {
         slab_count: AtomicU32::new(0),
         empty: AtomicU32::new(0),
         idle: AtomicU32::new(0),
-        _pad: [const { AtomicU32::new(0) }; 3],
+        active: AtomicU32::new(0),
+        _pad: [const { AtomicU32::new(0) }; 2],
     };
 
     /// The magazine. Only whoever is inside the heap uses it.
@@ -139,6 +139,16 @@ impl Bin {
     #[inline(always)]
     pub fn slot_at(&self, place: u32) -> usize {
         self.magazine()[place as usize & 63] as usize
+    }
+
+    /// [`slot_at`](Bin::slot_at) for a place that is known to be one.
+    ///
+    /// # Safety
+    /// `place` is below 64.
+    #[inline(always)]
+    pub unsafe fn slot_known(&self, place: u32) -> usize {
+        // SAFETY: the caller's.
+        unsafe { *self.magazine().get_unchecked(place as usize) as usize }
     }
 
     /// Fills the magazine with the members of `set`, in random order.

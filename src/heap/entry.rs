@@ -3,13 +3,13 @@
 //! The thread-local word holds an index and a count, never a pointer:
 //!
 //! ```text
-//! bit 31..8  number of the thread's heap, 0 for none
-//! bit  7..0  allocations served by guest heaps so far, or LEAVING or GONE
+//! bit 31..16  number of the thread's heap, 0 for none: an offset into the heap table
+//! bit  7..0   allocations served by guest heaps so far, or ARRANGING or GONE
 //! ```
 
 #![expect(unsafe_code, reason = "enters guest and adopted heaps, of which it is the only holder")]
 
-use super::shared::GUESTS;
+use super::shared::{GUESTS, MOST_HEAPS};
 use super::thread_heap::{Entry, Standing, ThreadHeap};
 use super::{Heap, Outcome};
 use crate::os::{Os, Thread, ThreadExit};
@@ -27,6 +27,14 @@ const ARRANGING: u32 = 254;
 /// The thread's exit hook has run.
 const GONE: u32 = 255;
 
+/// The number of the heap that a thread's word names.
+#[inline(always)]
+pub(super) fn number_in(word: u32) -> usize {
+    (word >> ThreadHeap::SHIFT) as usize
+}
+
+const _: () = assert!(ThreadHeap::SHIFT > 8 && MOST_HEAPS << ThreadHeap::SHIFT <= 1 << 32);
+
 /// The right to be inside a heap: as its owner, or by a guest heap's lock.
 pub struct Inside<'h, O: Os> {
     /// The heap.
@@ -38,7 +46,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Enters the thread's own heap: `None` if it has none or is inside it already.
     #[inline(always)]
     pub(super) fn enter(&self, thread: &Thread<'_>) -> Option<Entry<'f>> {
-        self.frozen.heap((thread.word.get() >> 8) as usize).enter::<P>(thread)
+        self.frozen.heap(number_in(thread.word.get())).enter::<P>(thread)
     }
 
     /// Finds a heap for an allocation of a thread that cannot simply enter its own. `None`: every
@@ -47,7 +55,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     pub(super) fn find(&self, thread: &Thread<'_>) -> Outcome<Option<Inside<'f, O>>> {
         self.notice_fork()?;
         let word = thread.word.get();
-        let number = (word >> 8) as usize;
+        let number = number_in(word);
         if number != 0 {
             self.check_index(thread)?;
             if let Some(entry) = self.frozen.heap(number).enter::<P>(thread) {
@@ -69,7 +77,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// A thread's index names its own heap or none; otherwise somebody wrote to its storage.
     pub(super) fn check_index(&self, thread: &Thread<'_>) -> Outcome<()> {
-        let number = (thread.word.get() >> 8) as usize;
+        let number = number_in(thread.word.get());
         if number != 0 && !self.frozen.heap(number).is_owned_by(thread.identity) {
             return Err(Violation::new(Kind::Metadata));
         }
@@ -119,7 +127,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         };
         let heap = self.frozen.heap(number);
         heap.give_to(thread.identity);
-        thread.word.set((number as u32) << 8);
+        thread.word.set((number as u32) << ThreadHeap::SHIFT);
         heap.enter::<P>(thread)
     }
 
@@ -156,7 +164,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// thread are served by guest heaps. Harmless if the thread has no heap, or twice.
     pub fn leave(&self) {
         let thread = O::thread();
-        let number = (thread.word.get() >> 8) as usize;
+        let number = number_in(thread.word.get());
         thread.word.set(GONE);
         if number == 0 {
             return;

@@ -18,8 +18,7 @@ use crate::canary::{Key, Words};
 use crate::geometry::{Region, SlabId, SlotId};
 use crate::os::{Os, Thread, pointer};
 use crate::policy::{Policy, Set};
-use crate::record::{Origin, Record};
-use crate::size_class::{CANARY, classify};
+use crate::record::Record;
 use crate::slab::group::Group;
 use crate::slab::memory::{SlotMemory, tail_word};
 use crate::slab::meta::{group_at, group_meta};
@@ -34,134 +33,6 @@ pub(super) enum Freed {
     Ripe,
     /// Not done: a slot of a group that another heap owns.
     Remote(SlotId),
-}
-
-/// Largest request of the small forms.
-const SMALL: usize = 120;
-
-/// The slot for a small request: the class number follows from it.
-#[inline(always)]
-const fn small_slot(size: usize) -> usize {
-    (size + CANARY + 15) & !15
-}
-
-// What the small forms compute is what the tables say.
-const _: () = {
-    let mut size = 0;
-    while size <= SMALL {
-        match classify(size, 16, 12) {
-            Some(class) => {
-                assert!(class.slot(12) == small_slot(size));
-                assert!(class.index() == small_slot(size) / 16 - 1);
-            }
-            None => panic!(),
-        }
-        size += 1;
-    }
-};
-
-impl<O: Os, P: Policy> Heap<'_, O, P> {
-    /// An object of at most 120 bytes, with at most 8 bytes of slack.
-    #[inline(always)]
-    pub fn allocate_small(self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        if size > SMALL || align > 16 || P::PARTITIONS != 1 || !P::SET.has(Set::CANARY) {
-            return None;
-        }
-        let len = small_slot(size);
-        let slack = len - CANARY - size;
-        if slack > 8 || !self.plan().key.is_fast() {
-            return None;
-        }
-        let entry = self.enter(&O::thread())?;
-        // SAFETY: the number of a class, so of a region where there is one partition; a thread
-        // that has a heap knows that it has started.
-        let (region, bin) = unsafe { self.parts(entry.heap, len / 16 - 1) };
-        let left = bin.count.load(Relaxed).checked_sub(1)?;
-        let slot = bin.slot_at(left);
-        let base = bin.base.load(Relaxed);
-        let at = base + slot * len;
-        // SAFETY: a slot of the active group, whose slab is open, and in the magazine: free.
-        let memory = unsafe { SlotMemory::new(at, len) };
-        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE))
-            && bin.fresh.load(Relaxed) == 0
-            && !memory.is_zero_small()
-        {
-            return None;
-        }
-        let shape = Record::shape(slack, align.trailing_zeros(), Origin::Layout);
-        // SAFETY: while the magazine holds slots, `bin.group` is the metadata of their group, and
-        // it holds slots of their group only.
-        let group = unsafe { group_at(bin.group.load(Relaxed), region.shape.group_slots as usize) };
-        // SAFETY: as above.
-        let record = unsafe { group.begin_known(slot, shape) }?;
-        bin.count.store(left, Relaxed);
-        memory.seal_fresh(slack, self.plan().key.words_fast(at, record.generation()));
-        group.publish(slot);
-        prefetch(base + bin.slot_at(left.wrapping_sub(3)) * len);
-        NonNull::new(pointer(at))
-    }
-
-    /// Frees an object of at most 120 bytes of a group that the calling thread owns.
-    #[inline(always)]
-    pub fn free_small(self, at: usize, size: usize, align: usize) -> Option<()> {
-        if size > SMALL || P::PARTITIONS != 1 || !P::SET.has(Set::CANARY) || !P::SET.has(Set::EXACT)
-        {
-            return None;
-        }
-        let plan = self.plan();
-        let len = small_slot(size);
-        let slack = len - CANARY - size;
-        let number = len / 16 - 1;
-        if at.wrapping_sub(plan.slots) >> (plan.region_shift & 63) != number
-            || slack > 8
-            || !plan.key.is_fast()
-        {
-            return None;
-        }
-        let entry = self.enter(&O::thread())?;
-        // SAFETY: the number of a class; a thread that has a heap knows that it has started.
-        let (region, bin) = unsafe { self.parts(entry.heap, number) };
-        let [slab, in_slab, slot] = region.decode_known(at, bin.frontier.load(Relaxed), len)?;
-        // SAFETY: decoded below the frontier, so the slab's metadata is mapped, and below the
-        // group's number of slots.
-        let group = unsafe {
-            group_at(
-                group_meta(region, SlabId(slab as u32), in_slab),
-                region.shape.group_slots as usize,
-            )
-        };
-        if group.others.owner.load(Relaxed) != entry.heap.index.load(Relaxed) {
-            return None;
-        }
-        // SAFETY: as above.
-        let record = unsafe { group.allocated_record(slot) }?;
-        let shape = Record::shape(slack, align.trailing_zeros(), Origin::Layout);
-        if !record.same_shape(shape) {
-            return None;
-        }
-        // SAFETY: the slot is live and ours, so its slab is open.
-        let memory = unsafe { SlotMemory::new(at, len) };
-        if !memory.is_sealed_short(slack, plan.key.words_fast(at, record.generation())) {
-            return None;
-        }
-        if P::SET.has(Set::NEIGHBOUR)
-            && !self.is_below_sound(&group, in_slab, slot, at, len, Key::words_fast)
-        {
-            return None;
-        }
-        let until = group.own.until.load(Relaxed).wrapping_sub(1);
-        if until == 0 {
-            // With this free the group will be ripe: the other form queues it.
-            return None;
-        }
-        if P::SET.has(Set::WIPE) {
-            memory.wipe_small();
-        }
-        group.release_owned(slot);
-        group.own.until.store(until, Relaxed);
-        Bin::add(&bin.freed, 1);
-        Some(())
-    }
 }
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
@@ -233,12 +104,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             return None;
         }
         // SAFETY: magazines hold slots of their group only.
-        let record = unsafe { group.begin_known(slot, shape) }?;
+        let (record, live) = unsafe { group.begin_known(slot, shape) }?;
         bin.count.store(left, Relaxed);
         if P::SET.has(Set::CANARY) && region.has_canary() {
             memory.seal(slack, self.plan().key.words(at, record.generation()));
         }
-        group.publish(slot);
+        group.publish_in(live, slot);
         // The slot after the next one will be read and written soon: every other line of memory
         // on this path is warm.
         prefetch(bin.base.load(Relaxed) + bin.slot_at(left.wrapping_sub(3)) * size);
@@ -261,7 +132,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let entry = self.enter(thread)?;
         // SAFETY: compared above; a thread that has a heap knows that the heap has started.
         let (region, bin) = unsafe { self.parts(entry.heap, number) };
-        let [slab, number_of_group, slot] = region.decode_fast(at, bin.frontier.load(Relaxed))?;
+        let [slab, number_of_group, slot] =
+            region.decode_fast(at, bin.frontier.load(Relaxed) as u32)?;
         // SAFETY: decoded below the frontier, so the slab's metadata is mapped.
         let group = unsafe {
             group_at(
@@ -277,7 +149,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }));
         }
         // SAFETY: decoded, so below the group's number of slots.
-        let record = unsafe { group.allocated_record(slot) }?;
+        let (record, live) = unsafe { group.allocated_record(slot) }?;
         if let Some(request) = request {
             let room = region.room as usize;
             let slack = room.wrapping_sub(request.size);
@@ -303,7 +175,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if P::SET.has(Set::WIPE) {
             memory.wipe(plan.features.avx2);
         }
-        group.release_owned(slot);
+        group.release_to(live, slot);
         Bin::add(&bin.freed, 1);
         let until = group.own.until.load(Relaxed).wrapping_sub(1);
         group.own.until.store(until, Relaxed);

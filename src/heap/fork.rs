@@ -5,6 +5,7 @@
 
 #![expect(unsafe_code, reason = "enters heaps as the only thread of the child")]
 
+use super::entry::number_in;
 use super::refill::View;
 use super::shared::{GUESTS, fork_word};
 use super::thread_heap::{Entry, Standing};
@@ -109,7 +110,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             };
             if !usable {
                 heap.retire();
-                if heap.is_owned_by(me.identity) || (me.word.get() >> 8) as usize == number {
+                if heap.is_owned_by(me.identity) || number_in(me.word.get()) == number {
                     me.word.set(0);
                 }
                 continue;

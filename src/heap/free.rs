@@ -162,7 +162,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         {
             // Perhaps this heap's view of the frontier was old.
             if let Some(state) = self.shared().region.get(found.number) {
-                bin.frontier.store(state.frontier(), Relaxed);
+                bin.frontier.store(state.frontier() as usize, Relaxed);
             }
             if owns(&entry, found.group.others.owner.load(Relaxed)) {
                 return self.free_owned(entry, bin, &found, claim);

@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "interior mutability of the start-up page")]
 
+use super::small::PAGE_SHIFT;
 use super::thread_heap::ThreadHeap;
 use crate::canary::Key;
 use crate::geometry::{MOST_REGIONS, Region, Rung};
@@ -114,6 +115,7 @@ pub enum Status {
 pub struct Frozen {
     heaps: AtomicPtr<ThreadHeap>,
     mask: AtomicUsize,
+    quick: AtomicUsize,
     status: AtomicU32,
     plan: UnsafeCell<Plan>,
 }
@@ -140,6 +142,7 @@ impl Frozen {
         Frozen {
             heaps: AtomicPtr::new((&raw const NOBODY).cast_mut()),
             mask: AtomicUsize::new(0),
+            quick: AtomicUsize::new(0),
             status: AtomicU32::new(0),
             plan: UnsafeCell::new(Plan::EMPTY),
         }
@@ -166,6 +169,11 @@ impl Frozen {
         // and none reads before `set_ready`.
         unsafe { *self.plan.get() = plan };
         self.mask.store(most_heaps - 1, Ordering::Relaxed);
+        let quick = plan.page_shift == PAGE_SHIFT && plan.key.is_fast();
+        self.quick.store(
+            if quick { (most_heaps - 1) << ThreadHeap::SHIFT } else { 0 },
+            Ordering::Relaxed,
+        );
         self.heaps.store(crate::os::pointer(heaps), Ordering::Release);
     }
 
@@ -195,6 +203,15 @@ impl Frozen {
         // only a corrupted thread-local word holds another: then the access faults, which is the
         // intended end. All of it is atomics or guarded by the heap's gate.
         unsafe { &*table.byte_add(index * ThreadHeap::STRIDE) }
+    }
+
+    /// The heap that a thread's word names, where the forms of [`small`](super::small) hold; else
+    /// the table's first entry, which nobody owns.
+    #[inline(always)]
+    pub fn quick_heap(&self, word: u32) -> &ThreadHeap {
+        let offset = word as usize & self.quick.load(Ordering::Relaxed);
+        // SAFETY: as for `heap`: the mask leaves a multiple of the stride below the table's size.
+        unsafe { &*self.heaps.load(Ordering::Relaxed).byte_add(offset) }
     }
 
     /// Most heaps the table can hold.

@@ -254,7 +254,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let Some(slab) = state.take::<O, P>(view.region, &ground, entry.random()) else {
             return false;
         };
-        view.bin.frontier.store(state.frontier(), Relaxed);
+        view.bin.frontier.store(state.frontier() as usize, Relaxed);
         let head = header(view.region, slab);
         head.spare.store(all_groups(view.region), Relaxed);
         head.fresh.store(all_groups(view.region), Relaxed);

@@ -81,6 +81,10 @@ impl ThreadHeap {
     /// Bytes from one heap of the table to the next.
     pub const STRIDE: usize = size_of::<ThreadHeap>().next_power_of_two();
 
+    /// log2 of it: where a heap's number stands in a thread's word, which so is an offset into the
+    /// heap table.
+    pub const SHIFT: u32 = Self::STRIDE.trailing_zeros();
+
     /// A heap of no one.
     #[expect(
         clippy::declare_interior_mutable_const,

@@ -82,6 +82,19 @@ pub struct Claimed {
     pub record: Record,
 }
 
+/// The live set of a group, as its owner read it in the operation that is going on.
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct LiveSet(u64);
+
+impl LiveSet {
+    /// Whether the slot before this one is live; false for the first.
+    #[inline(always)]
+    pub fn has_before(self, slot: usize) -> bool {
+        self.0 << 1 & bit(slot) != 0
+    }
+}
+
 /// Whether a remote free must put the group on its owner's inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -111,19 +124,21 @@ impl<'m> Group<'m> {
     pub fn begin(&self, slot: usize, shape: Record) -> Result<Record, Kind> {
         self.word(slot)?;
         // SAFETY: there is a record for the slot.
-        unsafe { self.begin_known(slot, shape) }.ok_or(Kind::Metadata)
+        unsafe { self.begin_known(slot, shape) }.map(|(record, _)| record).ok_or(Kind::Metadata)
     }
 
-    /// [`begin`](Group::begin) for a slot that is known to be the group's.
+    /// [`begin`](Group::begin) for a slot that is known to be the group's; with the live set, for
+    /// [`publish_in`](Group::publish_in).
     ///
     /// # Safety
     /// `slot` is below the number of records.
     #[inline(always)]
     #[expect(unsafe_code, reason = "the fast path knows the slot")]
-    pub unsafe fn begin_known(&self, slot: usize, shape: Record) -> Option<Record> {
+    pub unsafe fn begin_known(&self, slot: usize, shape: Record) -> Option<(Record, LiveSet)> {
         // SAFETY: the caller's.
         let word = unsafe { self.records.get_unchecked(slot) };
-        if self.own.live.load(Relaxed) & bit(slot) != 0 {
+        let live = self.own.live.load(Relaxed);
+        if live & bit(slot) != 0 {
             return None;
         }
         let record = Record::from_bits(word.load(Relaxed)).next(shape);
@@ -133,7 +148,13 @@ impl<'m> Group<'m> {
         fence(Release);
         word.store(record.bits(), Relaxed);
         fence(Release);
-        Some(record)
+        Some((record, LiveSet(live)))
+    }
+
+    /// [`publish`](Group::publish) with the set that was read when the slot was begun.
+    #[inline(always)]
+    pub fn publish_in(&self, live: LiveSet, slot: usize) {
+        self.own.live.store(live.0 | bit(slot), Release);
     }
 
     /// Owner: the slot, begun and with its canary written, is live.
@@ -157,19 +178,21 @@ impl<'m> Group<'m> {
         Ok(record)
     }
 
-    /// Owner: as [`check_owned`](Group::check_owned), without saying what is wrong.
+    /// Owner: as [`check_owned`](Group::check_owned), without saying what is wrong: the record, and
+    /// the live set without the slot, for [`release_to`](Group::release_to).
     ///
     /// # Safety
     /// `slot` is below the number of records.
     #[inline(always)]
     #[expect(unsafe_code, reason = "the fast path has decoded the slot")]
-    pub unsafe fn allocated_record(&self, slot: usize) -> Option<Record> {
-        let unclaimed = self.own.live.load(Relaxed) & !self.others.claim.load(Relaxed);
-        if unclaimed & bit(slot) == 0 {
+    pub unsafe fn allocated_record(&self, slot: usize) -> Option<(Record, LiveSet)> {
+        let live = self.own.live.load(Relaxed);
+        if live & !self.others.claim.load(Relaxed) & bit(slot) == 0 {
             return None;
         }
         // SAFETY: the caller's.
-        Some(Record::from_bits(unsafe { self.records.get_unchecked(slot) }.load(Relaxed)))
+        let record = unsafe { self.records.get_unchecked(slot) }.load(Relaxed);
+        Some((Record::from_bits(record), LiveSet(live)))
     }
 
     /// Owner: the slot, found good by [`check_owned`](Group::check_owned) and wiped, is free.
@@ -182,6 +205,13 @@ impl<'m> Group<'m> {
         let live = self.own.live.load(Relaxed) & !bit(slot);
         self.own.live.store(live, Release);
         live
+    }
+
+    /// [`release_owned`](Group::release_owned) with the set that was read when the slot was checked.
+    /// Only the owner writes it, so it is the same still.
+    #[inline(always)]
+    pub fn release_to(&self, live: LiveSet, slot: usize) {
+        self.own.live.store(live.0 & !bit(slot), Release);
     }
 
     /// Owner: the object stays in its slot with another size.

@@ -53,34 +53,44 @@ impl SlotMemory {
         unsafe { wipe::wipe(pointer(self.start), self.len, wide) }
     }
 
-    /// [`is_zero`](SlotMemory::is_zero) for a slot of at most 128 bytes.
+    /// [`is_zero`](SlotMemory::is_zero) for a slot of `LEN` bytes.
     #[inline(always)]
-    pub fn is_zero_small(self) -> bool {
-        // SAFETY: mapped and aligned by the type's proof; the caller's promise of the length only
-        // decides what is compared.
-        unsafe { wipe::is_zero_short(pointer(self.start), self.len) }
+    pub fn is_zero_exact<const LEN: usize>(self) -> bool {
+        // SAFETY: mapped and aligned by the type's proof; a wrong `LEN` only reads elsewhere.
+        unsafe { wipe::is_zero_exact::<LEN>(pointer(self.start)) }
     }
 
-    /// [`wipe`](SlotMemory::wipe) for a slot of at most 128 bytes.
+    /// [`wipe`](SlotMemory::wipe) for a slot of `LEN` bytes.
     #[inline(always)]
-    pub fn wipe_small(self) {
+    pub fn wipe_exact<const LEN: usize>(self) {
+        debug_assert_eq!(self.len, LEN);
         // SAFETY: as for `wipe`.
-        unsafe { wipe::wipe_short(pointer(self.start), self.len) }
+        unsafe { wipe::wipe_exact::<LEN>(pointer(self.start)) }
     }
 
     /// [`seal`](SlotMemory::seal) for an object that is not born yet, whose bytes may be
-    /// overwritten with zeros, with at most 8 bytes of slack.
+    /// overwritten with zeros, with at most 15 bytes of slack.
     #[inline(always)]
-    pub fn seal_fresh(self, slack: usize, words: Words) {
+    pub fn seal_small(self, slack: usize, words: Words) {
         store_pair(self.start + self.len - 16, words.after(slack));
+        if slack > 8 && self.len > 16 {
+            let fill = words.fill() & !keep_mask(24 - slack);
+            // SAFETY: inside the slot, which is longer; aligned to 8.
+            unsafe { pointer::<u64>(self.start + self.len - 24).write(fill) }
+        }
     }
 
-    /// [`is_sealed`](SlotMemory::is_sealed) for at most 8 bytes of slack.
+    /// [`is_sealed`](SlotMemory::is_sealed) for at most 15 bytes of slack.
     #[inline(always)]
-    pub fn is_sealed_short(self, slack: usize, words: Words) -> bool {
-        // The last `8 + slack` bytes of the slot, in one comparison.
-        let ignored = (1u32 << (8 - (slack & 15))) - 1;
-        equal_bytes(self.start + self.len - 16, words) | ignored == 0xffff
+    pub fn is_sealed_small(self, slack: usize, words: Words) -> bool {
+        // The last `8 + slack` bytes of the slot, 16 of them in one comparison.
+        let equal = equal_bytes(self.start + self.len - 16, words) | ignored(slack) == 0xffff;
+        if slack > 8 && self.len > 16 {
+            // SAFETY: inside the slot, which is longer; aligned to 8.
+            let word = unsafe { pointer::<u64>(self.start + self.len - 24).read_volatile() };
+            return equal && (word ^ words.fill()) & !keep_mask(24 - slack) == 0;
+        }
+        equal
     }
 
     /// Overwrites `[from, to)`, offsets in the slot, with zeros.
@@ -130,7 +140,7 @@ impl SlotMemory {
     #[inline(always)]
     pub fn is_sealed(self, slack: usize, words: Words) -> bool {
         if slack <= 8 {
-            self.is_sealed_short(slack, words)
+            equal_bytes(self.start + self.len - 16, words) | ignored(slack) == 0xffff
         } else {
             self.is_sealed_long(slack, words)
         }
@@ -168,6 +178,21 @@ impl SlotMemory {
         // SAFETY: the slot is readable for `self.len` bytes; the rest is the caller's.
         unsafe { core::ptr::copy_nonoverlapping(pointer::<u8>(self.start), to, len.min(self.len)) }
     }
+}
+
+/// Which of a slot's last 16 bytes an object with this much slack may write, as bits.
+#[inline(always)]
+fn ignored(slack: usize) -> u32 {
+    const OBJECT: [u16; 16] = {
+        let mut bits = [0; 16];
+        let mut slack = 0;
+        while slack <= 8 {
+            bits[slack] = (1 << (8 - slack)) - 1;
+            slack += 1;
+        }
+        bits
+    };
+    u32::from(OBJECT[slack & 15])
 }
 
 /// Stores both words at `at`, the last 16 bytes of a slot.

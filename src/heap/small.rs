@@ -1,0 +1,258 @@
+//! Layer: heap. The owner's allocate and free of slots up to 128 bytes: no lock, no atomic
+//! read-modify-write, no call, no stack.
+//!
+//! There is one body a slot size: with the size known, everything that the address plan derives
+//! from it (strides, reciprocals, group sizes, the number of stores of a wipe) is a constant of
+//! the code instead of a load, and a pair of allocate and free takes little more than half the
+//! instructions of the general form in `fast`.
+//!
+//! Both do every check and change nothing until all of them have passed. Whatever is not as it
+//! should be, or merely rare, ends in `None`: then a slower path looks at it again from the start
+//! and says precisely what it is.
+//!
+//! The bodies hold for 4 KiB pages and AES instructions. Elsewhere [`Frozen::quick_heap`] gives
+//! the entry of the heap table that nobody owns, so that the owner check refuses.
+//!
+//! [`Frozen::quick_heap`]: super::frozen::Frozen::quick_heap
+
+#![expect(unsafe_code, reason = "addresses metadata without bounds checks")]
+
+use super::bin::Bin;
+use super::fast::prefetch;
+use super::thread_heap::{Entry, ThreadHeap};
+use super::{Heap, Plan};
+use crate::geometry::{HEADER, Region, Shape};
+use crate::os::{Os, pointer};
+use crate::policy::{Policy, Set};
+use crate::record::{Origin, Record};
+use crate::size_class::{CANARY, SizeClass, classify};
+use crate::slab::group::{Group, LiveSet};
+use crate::slab::memory::{SlotMemory, tail_word};
+use crate::slab::meta::group_at;
+use crate::units::ratio_up;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// The page size of the constants here.
+pub const PAGE_SHIFT: u32 = 12;
+
+/// What follows from a slot size.
+struct Slots<const LEN: usize>;
+
+impl<const LEN: usize> Slots<LEN> {
+    const CLASS: SizeClass = match classify(LEN - CANARY, 16, PAGE_SHIFT) {
+        Some(class) => class,
+        None => panic!(),
+    };
+    const NUMBER: usize = LEN / 16 - 1;
+    const SHAPE: Shape = Shape::of(Self::CLASS, PAGE_SHIFT);
+    const SLOTS: usize = Self::SHAPE.slots as usize;
+    const GROUP: usize = Self::SHAPE.group_slots as usize;
+    const MASK: usize = (1 << Self::SHAPE.stride_shift) - 1;
+    const PER_SLOT: usize = ratio_up(1 << 24, LEN);
+    const PER_GROUP: usize = ratio_up(1 << 20, Self::GROUP);
+
+    /// The constants are those of the plan, the reciprocals exact for every slot and offset.
+    const SOUND: () = {
+        assert!(Self::CLASS.index() == Self::NUMBER && Self::CLASS.slot(PAGE_SHIFT) == LEN);
+        let mut slot = 0;
+        while slot < Self::SLOTS {
+            assert!((slot * LEN * Self::PER_SLOT) >> 24 == slot);
+            assert!((slot * Self::PER_GROUP) >> 20 == slot / Self::GROUP);
+            slot += 1;
+        }
+    };
+
+    /// Slab, group of the slab and slot of the group of an object that starts at `address`.
+    #[inline(always)]
+    fn decode(region: &Region, address: usize, frontier: usize) -> Option<[usize; 3]> {
+        let () = Self::SOUND;
+        let offset = address.wrapping_sub(region.base);
+        let slab = offset >> Self::SHAPE.stride_shift;
+        let inside = offset & Self::MASK;
+        let slot = (inside * Self::PER_SLOT) >> 24;
+        if slab >= frontier || slot * LEN != inside || slot >= Self::SLOTS {
+            return None;
+        }
+        let group = (slot * Self::PER_GROUP) >> 20;
+        Some([slab, group, slot - group * Self::GROUP])
+    }
+
+    /// Region and bin of this size.
+    #[inline(always)]
+    fn parts<'p, 'h>(plan: &'p Plan, heap: &'h ThreadHeap) -> (&'p Region, &'h Bin) {
+        // SAFETY: the number is that of a size class, and there are at least as many of each.
+        unsafe { (plan.region.get_unchecked(Self::NUMBER), heap.bin_unchecked(Self::NUMBER)) }
+    }
+}
+
+/// Largest request of these forms.
+pub const SMALL: usize = 128 - CANARY;
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    /// Whether the policy lets the forms of this file work.
+    pub const QUICK: bool = P::PARTITIONS == 1 && P::SET.has(Set::CANARY.and(Set::EXACT));
+
+    /// Enters the thread's own heap where the constants of this file hold.
+    #[inline(always)]
+    fn enter_quick(self) -> Option<Entry<'f>> {
+        let thread = O::thread();
+        self.frozen.quick_heap(thread.word.get()).enter::<P>(&thread)
+    }
+
+    /// An object of `size` bytes, which with the canary are more than `LEN - 16` and at most `LEN`,
+    /// aligned to 16 or less.
+    ///
+    /// # Safety
+    /// The size is as said.
+    #[inline(always)]
+    pub unsafe fn allocate_of<const LEN: usize>(
+        self,
+        size: usize,
+        align: usize,
+        origin: Origin,
+    ) -> Option<NonNull<u8>> {
+        if !Self::QUICK || align > 16 {
+            return None;
+        }
+        let slack = slack_of::<LEN>(size);
+        let plan = self.plan();
+        let entry = self.enter_quick()?;
+        let (_, bin) = Slots::<LEN>::parts(plan, entry.heap);
+        let left = bin.count.load(Relaxed).checked_sub(1)?;
+        // SAFETY: below the count.
+        let slot = unsafe { bin.slot_known(left) };
+        let base = bin.base.load(Relaxed);
+        let at = base + slot * LEN;
+        // SAFETY: a slot of the active group, whose slab is open, and in the magazine: free.
+        let memory = unsafe { SlotMemory::new(at, LEN) };
+        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE))
+            && bin.fresh.load(Relaxed) == 0
+            && !memory.is_zero_exact::<LEN>()
+        {
+            return None;
+        }
+        // SAFETY: while the magazine holds slots, `bin.group` is the metadata of their group, and
+        // it holds slots of their group only.
+        let group = unsafe { group_at(bin.group.load(Relaxed), Slots::<LEN>::GROUP) };
+        let shape = Record::shape(slack, align.trailing_zeros(), origin);
+        // SAFETY: as above.
+        let (record, live) = unsafe { group.begin_known(slot, shape) }?;
+        bin.count.store(left, Relaxed);
+        memory.seal_small(slack, plan.key.words_fast(at, record.generation()));
+        group.publish_in(live, slot);
+        prefetch(base + bin.slot_at(left.wrapping_sub(3)) * LEN);
+        // SAFETY: the address of a slot is not 0.
+        Some(unsafe { NonNull::new_unchecked(pointer(at)) })
+    }
+
+    /// Frees an object of `size` bytes of a group that the calling thread owns.
+    ///
+    /// # Safety
+    /// The size is as for [`allocate_of`](Heap::allocate_of).
+    #[inline(always)]
+    pub unsafe fn free_of<const LEN: usize>(
+        self,
+        at: usize,
+        size: usize,
+        align: usize,
+        origin: Origin,
+    ) -> Option<()> {
+        let slack = slack_of::<LEN>(size);
+        let align = align.trailing_zeros();
+        self.free_if::<LEN>(at, |record| record.is_shape(slack, align, origin).then_some(slack))
+    }
+
+    /// Frees an object of this interface, of any size, of a group that the calling thread owns.
+    #[inline(always)]
+    pub fn free_any_of<const LEN: usize>(self, at: usize, origin: Origin) -> Option<()> {
+        self.free_if::<LEN>(at, |record| {
+            (record.slack() < 16 && record.is_of(origin)).then_some(record.slack())
+        })
+    }
+
+    /// Frees an object if `slack` finds its record to be right and tells its slack.
+    #[inline(always)]
+    fn free_if<const LEN: usize>(
+        self,
+        at: usize,
+        slack: impl Fn(Record) -> Option<usize>,
+    ) -> Option<()> {
+        if !Self::QUICK {
+            return None;
+        }
+        let plan = self.plan();
+        let entry = self.enter_quick()?;
+        let (region, bin) = Slots::<LEN>::parts(plan, entry.heap);
+        let [slab, in_slab, slot] = Slots::<LEN>::decode(region, at, bin.frontier.load(Relaxed))?;
+        let shape = Slots::<LEN>::SHAPE;
+        let metadata = region.meta
+            + slab * shape.slab_meta as usize
+            + HEADER
+            + in_slab * shape.group_meta as usize;
+        // SAFETY: decoded below the frontier, so the slab's metadata is mapped, and `slot` is below
+        // the group's number of slots.
+        let group = unsafe { group_at(metadata, Slots::<LEN>::GROUP) };
+        if group.others.owner.load(Relaxed) != entry.heap.index.load(Relaxed) {
+            return None;
+        }
+        // SAFETY: as above.
+        let (record, live) = unsafe { group.allocated_record(slot) }?;
+        let slack = slack(record)?;
+        // SAFETY: the slot is live and ours, so its slab is open.
+        let memory = unsafe { SlotMemory::new(at, LEN) };
+        if !memory.is_sealed_small(slack, plan.key.words_fast(at, record.generation())) {
+            return None;
+        }
+        if P::SET.has(Set::NEIGHBOUR)
+            && !is_below_sound::<LEN>(plan, &group, live, in_slab, slot, at)
+        {
+            return None;
+        }
+        let until = group.own.until.load(Relaxed).wrapping_sub(1);
+        if until == 0 {
+            // With this free the group will be ripe: the other form queues it.
+            return None;
+        }
+        if P::SET.has(Set::WIPE) {
+            memory.wipe_exact::<LEN>();
+        }
+        group.release_to(live, slot);
+        group.own.until.store(until, Relaxed);
+        Bin::add(&bin.freed, 1);
+        Some(())
+    }
+}
+
+/// What an object of `size` bytes leaves of a slot.
+#[inline(always)]
+fn slack_of<const LEN: usize>(size: usize) -> usize {
+    let slack = (LEN - CANARY).wrapping_sub(size);
+    // SAFETY: the caller's size is at most `LEN` less the canary, and more than that less 16.
+    unsafe { core::hint::assert_unchecked(slack < 16) };
+    slack
+}
+
+/// Whether the last word of the slot below is as it should be, for the owner of the group. A
+/// group's first slot is left to the slow path, unless it is the slab's first: a guard lies
+/// below that.
+#[inline(always)]
+fn is_below_sound<const LEN: usize>(
+    plan: &Plan,
+    group: &Group<'_>,
+    live: LiveSet,
+    in_slab: usize,
+    slot: usize,
+    at: usize,
+) -> bool {
+    if slot == 0 {
+        return in_slab == 0;
+    }
+    // SAFETY: below a slot that is below the number of slots.
+    let below = unsafe { group.records.get_unchecked(slot - 1) }.load(Relaxed);
+    let words = plan.key.words_fast(at - LEN, Record::from_bits(below).generation());
+    // A free slot is zero.
+    let expected = if live.has_before(slot) { words.tail() } else { 0 };
+    // SAFETY: the slot below ends where this one starts, in the same open slab.
+    unsafe { tail_word(at) == expected }
+}

@@ -39,7 +39,7 @@ const KEPT: [Mask; 16] = {
     let mut masks = [Mask([0; 16]); 16];
     let mut slack = 0;
     while slack < 16 {
-        let mut i = if slack < 8 { 8 - slack } else { 0 };
+        let mut i = 8usize.saturating_sub(slack);
         while i < 16 {
             masks[slack].0[i] = 0xff;
             i += 1;

@@ -41,7 +41,7 @@ pub const MOST_REGIONS: usize = CLASSES * MOST_PARTITIONS;
 /// Bytes of a slab header, of an others' part, and before the records in an owner's part.
 pub const HEADER: usize = 64;
 /// See [`HEADER`].
-pub const OTHERS: usize = 64;
+pub const OTHERS: usize = 32;
 /// See [`HEADER`].
 pub const OWNER: usize = 32;
 
@@ -109,7 +109,7 @@ impl Shape {
             Some(bytes) => bytes,
             None => 0,
         };
-        let group_meta = OTHERS + round_up(OWNER + 4 * group_slots, 64);
+        let group_meta = round_up(OTHERS + OWNER + 4 * group_slots, 64);
         Shape {
             slot: slot as u32,
             slots: slots as u16,

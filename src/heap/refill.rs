@@ -130,7 +130,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view.bin.group.store(0, Relaxed);
         let (slab, at, group) = view.group(id);
         let place = view.region.group(slab, at);
-        let done = group.fold_in_place().map_err(|kind| view.fail(kind, place))?;
+        let done = group.fold_if_any().map_err(|kind| view.fail(kind, place))?;
         self.count_folded(view, done);
         self.settle(entry, view, id, &group, at)
     }

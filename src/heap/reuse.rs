@@ -270,7 +270,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     fn retire(&self, entry: &mut Entry<'f>, view: &View<'f>, id: GroupId) -> Outcome<()> {
         let (slab, at, group) = view.group(id);
         let place = view.region.group(slab, at);
-        let done = group.fold_in_place().map_err(|kind| view.fail(kind, place))?;
+        let done = group.fold_if_any().map_err(|kind| view.fail(kind, place))?;
         self.count_folded(view, done);
         let waiting = group.own.waiting.load(Relaxed);
         if group.own.live.load(Relaxed) != 0 {

@@ -91,7 +91,7 @@ impl LiveSet {
     /// Whether the slot before this one is live; false for the first.
     #[inline(always)]
     pub fn has_before(self, slot: usize) -> bool {
-        self.0 << 1 & bit(slot) != 0
+        (self.0 << 1) >> (slot & 63) & 1 != 0
     }
 }
 
@@ -138,7 +138,7 @@ impl<'m> Group<'m> {
         // SAFETY: the caller's.
         let word = unsafe { self.records.get_unchecked(slot) };
         let live = self.own.live.load(Relaxed);
-        if live & bit(slot) != 0 {
+        if live >> (slot & 63) & 1 != 0 {
             return None;
         }
         let record = Record::from_bits(word.load(Relaxed)).next(shape);
@@ -187,7 +187,7 @@ impl<'m> Group<'m> {
     #[expect(unsafe_code, reason = "the fast path has decoded the slot")]
     pub unsafe fn allocated_record(&self, slot: usize) -> Option<(Record, LiveSet)> {
         let live = self.own.live.load(Relaxed);
-        if live & !self.others.claim.load(Relaxed) & bit(slot) == 0 {
+        if (live & !self.others.claim.load(Relaxed)) >> (slot & 63) & 1 == 0 {
             return None;
         }
         // SAFETY: the caller's.
@@ -273,7 +273,20 @@ impl<'m> Group<'m> {
     /// Owner: the same for a group that may be on the inbox and stays there.
     #[inline]
     pub fn fold_in_place(&self) -> Result<u64, Kind> {
-        self.fold(self.others.done.fetch_and(QUEUED, AcqRel) & !QUEUED)
+        let done = match self.others.done.load(Acquire) & !QUEUED {
+            0 => 0,
+            _ => self.others.done.fetch_and(QUEUED, AcqRel) & !QUEUED,
+        };
+        self.fold(done)
+    }
+
+    /// Owner: the same where nothing rests on an empty fold: the group is not taken up yet.
+    #[inline]
+    pub fn fold_if_any(&self) -> Result<u64, Kind> {
+        if self.others.done.load(Relaxed) & !QUEUED == 0 {
+            return Ok(0);
+        }
+        self.fold_in_place()
     }
 
     /// Clears `done` slots from `live` and `claim`; returns them.

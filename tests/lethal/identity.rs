@@ -5,6 +5,7 @@ use crate::matrix::{self, Case};
 use crate::scene::Scene;
 use crate::setting::{Role, Setting, Target, layout};
 use crate::verdict::End;
+use casemate::heap::thread_heap::ThreadHeap;
 use casemate::os::{Linux, Os};
 use casemate::{Kind, Place};
 
@@ -62,7 +63,7 @@ fn of_another_realloc(scene: &Scene) {
 }
 
 fn of_guest(scene: &Scene) {
-    Linux::thread().word.set(1 << 8);
+    Linux::thread().word.set(1 << ThreadHeap::SHIFT);
     scene.here.take(scene.target.loose());
 }
 
@@ -73,7 +74,7 @@ fn of_abandoned(scene: &Scene) {
         Linux::thread().word.get()
     });
     let word = ended.join().unwrap_or_default();
-    assert!(word >> 8 != 0);
+    assert!(word >> ThreadHeap::SHIFT != 0);
     Linux::thread().word.set(word);
     scene.here.take(scene.target.loose());
 }

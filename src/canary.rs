@@ -30,25 +30,6 @@ type Pair = [u64; 2];
 const KEEP: [u64; 2] = [u64::MAX, !0xff00];
 const SET: [u64; 2] = [0x0101_0101_0101_0101, 1];
 
-#[derive(Clone, Copy)]
-#[repr(C, align(16))]
-struct Mask([u8; 16]);
-
-/// For each slack: the last `8 + slack` of 16 bytes.
-const KEPT: [Mask; 16] = {
-    let mut masks = [Mask([0; 16]); 16];
-    let mut slack = 0;
-    while slack < 16 {
-        let mut i = 8usize.saturating_sub(slack);
-        while i < 16 {
-            masks[slack].0[i] = 0xff;
-            i += 1;
-        }
-        slack += 1;
-    }
-    masks
-};
-
 impl Words {
     /// Gives 128 random bits the form.
     #[inline(always)]
@@ -87,26 +68,6 @@ impl Words {
     #[inline(always)]
     pub fn fill(self) -> u64 {
         self.numbers()[0]
-    }
-
-    /// The words with all but the last `8 + slack` bytes zero; `slack` at most 15.
-    #[inline(always)]
-    pub fn after(self, slack: usize) -> Words {
-        let mask = KEPT[slack & 15];
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: SSE2 is the baseline; both types are 16 bytes.
-        unsafe {
-            Words(core::arch::x86_64::_mm_and_si128(
-                self.0,
-                core::mem::transmute::<Mask, Pair>(mask),
-            ))
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            let [fill, tail] = self.numbers();
-            let [a, b, c, d, e, f, g, h, ..] = mask.0;
-            Words([fill & u64::from_ne_bytes([a, b, c, d, e, f, g, h]), tail])
-        }
     }
 
     /// The vector itself.

@@ -118,8 +118,11 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     fn allocate_large(&self, request: &Request) -> Outcome<Object> {
         self.ensure_started()?;
         self.notice_fork()?;
-        self.heed_limit();
-        let object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
+        let heeded = self.heed_limit();
+        let mut object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
+        if object.is_none() && self.heed_limit() != heeded {
+            object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
+        }
         if object.is_some() || !self.give_way(request.size)? {
             return Ok(object);
         }

@@ -26,7 +26,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// What became of a free on the fast path.
-pub(super) enum Freed {
+pub(crate) enum Freed {
     /// Done.
     Done,
     /// Done, and the group is ripe: the caller queues it.

@@ -51,9 +51,15 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
     }
 
-    /// The slot is another heap's: claimed, checked, wiped and handed over.
+    /// The slot is another heap's: claimed, checked, wiped and handed over. `id` is what a form
+    /// of free that this heap's owner tried has decoded `at` to.
     #[inline(never)]
-    fn free_remote(self, at: usize, id: SlotId, request: Option<Request>) -> Outcome<()> {
+    pub(crate) fn free_remote(
+        self,
+        at: usize,
+        id: SlotId,
+        request: Option<Request>,
+    ) -> Outcome<()> {
         let number = at.wrapping_sub(self.plan().slots) >> self.plan().region_shift;
         let Some(region) = self.region_at(number) else { return self.free_slow(at, request) };
         let found = Found { number, region, id, at, group: self.group_of(region, id) };

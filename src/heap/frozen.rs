@@ -205,8 +205,8 @@ impl Frozen {
         unsafe { &*table.byte_add(index * ThreadHeap::STRIDE) }
     }
 
-    /// The heap that a thread's word names, where the forms of [`small`](super::small) hold; else
-    /// the table's first entry, which nobody owns.
+    /// The heap that a thread's word names, where the forms for known slot sizes hold; else the
+    /// table's first entry, which nobody owns.
     #[inline(always)]
     pub fn quick_heap(&self, word: u32) -> &ThreadHeap {
         let offset = word as usize & self.quick.load(Ordering::Relaxed);

@@ -29,9 +29,10 @@ mod trim;
 mod verify;
 
 pub use crate::request::{Outcome, Request};
+pub(crate) use fast::Freed;
 pub use frozen::{Frozen, Hook, Plan, Status};
 pub use reuse::quarantine;
-pub use small::SMALL;
+pub use small::{PAGE_SHIFT, SMALL};
 pub use start::Options;
 pub use stats::{ClassStats, ProtectionReport, Stats};
 pub use verify::Verified;

@@ -247,13 +247,16 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Gets another slab for the bin.
     fn add_slab(&self, entry: &mut Entry<'f>, view: &View<'f>) -> bool {
-        self.heed_limit();
+        let heeded = self.heed_limit();
         let shared = self.shared();
         let Some(state) = shared.region.get(view.number) else { return false };
         let ground = shared.ground(self.plan());
-        let Some(slab) = state.take::<O, P>(view.region, &ground, entry.random()) else {
-            return false;
-        };
+        let mut taken = state.take::<O, P>(view.region, &ground, entry.random());
+        // A limit may have been set, and the reservations cut, just in between.
+        if taken.is_none() && self.heed_limit() != heeded {
+            taken = state.take::<O, P>(view.region, &ground, entry.random());
+        }
+        let Some(slab) = taken else { return false };
         view.bin.frontier.store(state.frontier() as usize, Relaxed);
         let head = header(view.region, slab);
         head.spare.store(all_groups(view.region), Relaxed);

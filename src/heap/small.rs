@@ -1,4 +1,4 @@
-//! Layer: heap. The owner's allocate and free of slots up to 128 bytes: no lock, no atomic
+//! Layer: heap. The owner's allocate and free of slots up to 528 bytes: no lock, no atomic
 //! read-modify-write, no call, no stack.
 //!
 //! There is one body a slot size: with the size known, everything that the address plan derives
@@ -10,24 +10,22 @@
 //! should be, or merely rare, ends in `None`: then a slower path looks at it again from the start
 //! and says precisely what it is.
 //!
-//! The bodies hold for 4 KiB pages and AES instructions. Elsewhere [`Frozen::quick_heap`] gives
+//! The bodies hold for 4 KiB pages and AES instructions. Elsewhere `Frozen::quick_heap` gives
 //! the entry of the heap table that nobody owns, so that the owner check refuses.
-//!
-//! [`Frozen::quick_heap`]: super::frozen::Frozen::quick_heap
 
 #![expect(unsafe_code, reason = "addresses metadata without bounds checks")]
 
 use super::bin::Bin;
-use super::fast::prefetch;
+use super::fast::{Freed, prefetch};
 use super::thread_heap::{Entry, ThreadHeap};
 use super::{Heap, Plan};
-use crate::geometry::{HEADER, Region, Shape};
+use crate::geometry::{HEADER, Region, Shape, SlabId, SlotId};
 use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
 use crate::record::{Origin, Record};
 use crate::size_class::{CANARY, SizeClass, classify};
 use crate::slab::group::{Group, LiveSet};
-use crate::slab::memory::{SlotMemory, tail_word};
+use crate::slab::memory::{MOST_SLACK, SlotMemory, tail_word};
 use crate::slab::meta::group_at;
 use crate::units::ratio_up;
 use core::ptr::NonNull;
@@ -44,7 +42,9 @@ impl<const LEN: usize> Slots<LEN> {
         Some(class) => class,
         None => panic!(),
     };
-    const NUMBER: usize = LEN / 16 - 1;
+    const NUMBER: usize = Self::CLASS.index();
+    /// The most that an object leaves of a slot: the class below would serve a smaller one.
+    const MOST: usize = LEN - CANARY - least(Self::CLASS);
     const SHAPE: Shape = Shape::of(Self::CLASS, PAGE_SHIFT);
     const SLOTS: usize = Self::SHAPE.slots as usize;
     const GROUP: usize = Self::SHAPE.group_slots as usize;
@@ -54,7 +54,7 @@ impl<const LEN: usize> Slots<LEN> {
 
     /// The constants are those of the plan, the reciprocals exact for every slot and offset.
     const SOUND: () = {
-        assert!(Self::CLASS.index() == Self::NUMBER && Self::CLASS.slot(PAGE_SHIFT) == LEN);
+        assert!(Self::CLASS.slot(PAGE_SHIFT) == LEN && Self::MOST <= MOST_SLACK);
         let mut slot = 0;
         while slot < Self::SLOTS {
             assert!((slot * LEN * Self::PER_SLOT) >> 24 == slot);
@@ -86,8 +86,20 @@ impl<const LEN: usize> Slots<LEN> {
     }
 }
 
+/// The smallest request that a class serves, at alignments up to 16.
+const fn least(class: SizeClass) -> usize {
+    let mut size = class.slot(PAGE_SHIFT) - CANARY;
+    while size > 0 {
+        match classify(size - 1, 1, PAGE_SHIFT) {
+            Some(smaller) if smaller.index() == class.index() => size -= 1,
+            _ => break,
+        }
+    }
+    size
+}
+
 /// Largest request of these forms.
-pub const SMALL: usize = 128 - CANARY;
+pub const SMALL: usize = 528 - CANARY;
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Whether the policy lets the forms of this file work.
@@ -100,13 +112,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.frozen.quick_heap(thread.word.get()).enter::<P>(&thread)
     }
 
-    /// An object of `size` bytes, which with the canary are more than `LEN - 16` and at most `LEN`,
-    /// aligned to 16 or less.
+    /// An object of `size` bytes, aligned to 16 or less.
     ///
     /// # Safety
-    /// The size is as said.
+    /// The class of slots of `LEN` bytes serves this size at such alignments.
     #[inline(always)]
-    pub unsafe fn allocate_of<const LEN: usize>(
+    pub(crate) unsafe fn allocate_of<const LEN: usize>(
         self,
         size: usize,
         align: usize,
@@ -115,7 +126,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !Self::QUICK || align > 16 {
             return None;
         }
-        let slack = slack_of::<LEN>(size);
+        let slack = LEN - CANARY - size;
         let plan = self.plan();
         let entry = self.enter_quick()?;
         let (_, bin) = Slots::<LEN>::parts(plan, entry.heap);
@@ -139,7 +150,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // SAFETY: as above.
         let (record, live) = unsafe { group.begin_known(slot, shape) }?;
         bin.count.store(left, Relaxed);
-        memory.seal_small(slack, plan.key.words_fast(at, record.generation()));
+        memory.seal_exact::<LEN>(
+            Slots::<LEN>::MOST,
+            slack,
+            plan.key.words_fast(at, record.generation()),
+        );
         group.publish_in(live, slot);
         prefetch(base + bin.slot_at(left.wrapping_sub(3)) * LEN);
         // SAFETY: the address of a slot is not 0.
@@ -151,24 +166,16 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// # Safety
     /// The size is as for [`allocate_of`](Heap::allocate_of).
     #[inline(always)]
-    pub unsafe fn free_of<const LEN: usize>(
+    pub(crate) unsafe fn free_of<const LEN: usize>(
         self,
         at: usize,
         size: usize,
         align: usize,
         origin: Origin,
-    ) -> Option<()> {
-        let slack = slack_of::<LEN>(size);
+    ) -> Option<Freed> {
+        let slack = LEN - CANARY - size;
         let align = align.trailing_zeros();
         self.free_if::<LEN>(at, |record| record.is_shape(slack, align, origin).then_some(slack))
-    }
-
-    /// Frees an object of this interface, of any size, of a group that the calling thread owns.
-    #[inline(always)]
-    pub fn free_any_of<const LEN: usize>(self, at: usize, origin: Origin) -> Option<()> {
-        self.free_if::<LEN>(at, |record| {
-            (record.slack() < 16 && record.is_of(origin)).then_some(record.slack())
-        })
     }
 
     /// Frees an object if `slack` finds its record to be right and tells its slack.
@@ -177,7 +184,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self,
         at: usize,
         slack: impl Fn(Record) -> Option<usize>,
-    ) -> Option<()> {
+    ) -> Option<Freed> {
         if !Self::QUICK {
             return None;
         }
@@ -194,14 +201,19 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // the group's number of slots.
         let group = unsafe { group_at(metadata, Slots::<LEN>::GROUP) };
         if group.others.owner.load(Relaxed) != entry.heap.index.load(Relaxed) {
-            return None;
+            let slab = SlabId(slab as u32);
+            return Some(Freed::Remote(SlotId { slab, group: in_slab as u8, slot: slot as u8 }));
         }
         // SAFETY: as above.
         let (record, live) = unsafe { group.allocated_record(slot) }?;
         let slack = slack(record)?;
         // SAFETY: the slot is live and ours, so its slab is open.
         let memory = unsafe { SlotMemory::new(at, LEN) };
-        if !memory.is_sealed_small(slack, plan.key.words_fast(at, record.generation())) {
+        if !memory.is_sealed_exact::<LEN>(
+            Slots::<LEN>::MOST,
+            slack,
+            plan.key.words_fast(at, record.generation()),
+        ) {
             return None;
         }
         if P::SET.has(Set::NEIGHBOUR)
@@ -220,17 +232,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         group.release_to(live, slot);
         group.own.until.store(until, Relaxed);
         Bin::add(&bin.freed, 1);
-        Some(())
+        Some(Freed::Done)
     }
-}
-
-/// What an object of `size` bytes leaves of a slot.
-#[inline(always)]
-fn slack_of<const LEN: usize>(size: usize) -> usize {
-    let slack = (LEN - CANARY).wrapping_sub(size);
-    // SAFETY: the caller's size is at most `LEN` less the canary, and more than that less 16.
-    unsafe { core::hint::assert_unchecked(slack < 16) };
-    slack
 }
 
 /// Whether the last word of the slot below is as it should be, for the owner of the group. A

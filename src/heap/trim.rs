@@ -16,22 +16,35 @@ use crate::slab::meta::{Link, header};
 use crate::slab::provider::RegionState;
 use crate::units::round_up;
 use crate::violation::Kind;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// A slow path is about to ask for address space: if RLIMIT_AS is now below what the heap
-    /// has reserved, what is not committed is given back.
-    pub(super) fn heed_limit(&self) {
-        let plan = self.plan();
-        if !plan.rung.reserved {
-            return;
+    /// has reserved, what is not committed is given back, once. Others wait until that is done:
+    /// before, the limit refuses them everything. Returns the limit that was heeded, or 0.
+    pub(super) fn heed_limit(&self) -> usize {
+        let (plan, shared) = (self.plan(), self.shared());
+        let heeded = shared.limit.load(Acquire);
+        if !plan.rung.reserved || heeded != 0 {
+            return heeded;
         }
-        let Some(limit) = O::address_space_limit() else { return };
-        let shared = self.shared();
+        let Some(limit) = O::address_space_limit() else { return 0 };
         let reserved = (plan.regions << plan.region_shift) + plan.meta.1;
-        if limit >= reserved || shared.limit.swap(limit, Relaxed) != 0 {
-            return;
+        if limit >= reserved {
+            return 0;
         }
+        // A signal handler that interrupted this, or the making of a heap, leaves it to that.
+        let Some(_held) = shared.lock.acquire::<O>(Rank::Shared) else { return 0 };
+        if shared.limit.load(Relaxed) == 0 {
+            self.cut_reservations();
+            shared.limit.store(limit, Release);
+        }
+        shared.limit.load(Relaxed)
+    }
+
+    /// Unmaps what is reserved and not committed. The shared state's lock is held.
+    fn cut_reservations(&self) {
+        let (plan, shared) = (self.plan(), self.shared());
         for (i, region) in plan.region.iter().enumerate().take(plan.regions) {
             let start = plan.slots + (i << plan.region_shift);
             let end = start + (1 << plan.region_shift);
@@ -45,8 +58,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             // The random offset before the first slab needs no mapping to be inaccessible.
             let _ = O::unmap(start, region.base - start);
         }
-        // A signal handler that interrupted the making of a heap leaves the rest to that.
-        let Some(_held) = shared.lock.acquire::<O>(Rank::Shared) else { return };
         let made = shared.heaps.load(Relaxed) as usize;
         let first = (&raw const *self.frozen.heap(0)).addr();
         let stride = super::thread_heap::ThreadHeap::STRIDE;

@@ -69,28 +69,59 @@ impl SlotMemory {
     }
 
     /// [`seal`](SlotMemory::seal) for an object that is not born yet, whose bytes may be
-    /// overwritten with zeros, with at most 15 bytes of slack.
+    /// overwritten with zeros, in a slot of `LEN` bytes whose objects leave at most `most` of them, a constant.
+    /// Without a branch: sizes come in any order.
     #[inline(always)]
-    pub fn seal_small(self, slack: usize, words: Words) {
-        store_pair(self.start + self.len - 16, words.after(slack));
-        if slack > 8 && self.len > 16 {
-            let fill = words.fill() & !keep_mask(24 - slack);
-            // SAFETY: inside the slot, which is longer; aligned to 8.
-            unsafe { pointer::<u64>(self.start + self.len - 24).write(fill) }
+    pub fn seal_exact<const LEN: usize>(self, most: usize, slack: usize, words: Words) {
+        debug_assert!(self.len == LEN && slack <= most);
+        #[cfg(target_arch = "x86_64")]
+        {
+            use core::arch::x86_64::{__m128i, _mm_and_si128};
+            let mut block = 1;
+            while block <= blocks(LEN, most) {
+                // SAFETY: 16 aligned bytes inside the slot, which the caller may write; SSE2 is the
+                // baseline.
+                unsafe {
+                    let mask = behind(slack, block);
+                    let value = _mm_and_si128(expected(words, block), mask);
+                    pointer::<__m128i>(self.start + LEN - 16 * block).write(value);
+                }
+                block += 1;
+            }
         }
+        #[cfg(not(target_arch = "x86_64"))]
+        self.seal(slack, words);
     }
 
-    /// [`is_sealed`](SlotMemory::is_sealed) for at most 15 bytes of slack.
+    /// [`is_sealed`](SlotMemory::is_sealed) for such a slot.
     #[inline(always)]
-    pub fn is_sealed_small(self, slack: usize, words: Words) -> bool {
-        // The last `8 + slack` bytes of the slot, 16 of them in one comparison.
-        let equal = equal_bytes(self.start + self.len - 16, words) | ignored(slack) == 0xffff;
-        if slack > 8 && self.len > 16 {
-            // SAFETY: inside the slot, which is longer; aligned to 8.
-            let word = unsafe { pointer::<u64>(self.start + self.len - 24).read_volatile() };
-            return equal && (word ^ words.fill()) & !keep_mask(24 - slack) == 0;
+    pub fn is_sealed_exact<const LEN: usize>(
+        self,
+        most: usize,
+        slack: usize,
+        words: Words,
+    ) -> bool {
+        debug_assert!(self.len == LEN && slack <= most);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: reads of 16 aligned bytes inside the slot. Volatile: what they look for are
+        // stray writes. SSE2 is the baseline.
+        unsafe {
+            use core::arch::x86_64::{
+                __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128,
+                _mm_setzero_si128, _mm_xor_si128,
+            };
+            let mut wrong = _mm_setzero_si128();
+            let mut block = 1;
+            while block <= blocks(LEN, most) {
+                let found = pointer::<__m128i>(self.start + LEN - 16 * block).read_volatile();
+                let differs = _mm_xor_si128(found, expected(words, block));
+                wrong = _mm_or_si128(wrong, _mm_and_si128(differs, behind(slack, block)));
+                block += 1;
+            }
+            _mm_movemask_epi8(_mm_cmpeq_epi8(wrong, _mm_setzero_si128())) == 0xffff
         }
-        equal
+        #[cfg(not(target_arch = "x86_64"))]
+        self.is_sealed(slack, words)
     }
 
     /// Overwrites `[from, to)`, offsets in the slot, with zeros.
@@ -180,6 +211,52 @@ impl SlotMemory {
     }
 }
 
+/// Blocks of 16 bytes, from a slot's end, that can hold canary or slack.
+#[cfg(target_arch = "x86_64")]
+const fn blocks(len: usize, most: usize) -> usize {
+    let all = len / 16;
+    let needed = (most + CANARY).div_ceil(16);
+    if needed < all { needed } else { all }
+}
+
+/// The most slack that the forms for a known slot size can have.
+pub const MOST_SLACK: usize = 95 - CANARY;
+
+/// Which bytes of a block, counted from the slot's end, lie behind an object that leaves `slack`.
+///
+/// # Safety
+/// `slack` is at most `MOST_SLACK`, `block` 1 to 6.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn behind(slack: usize, block: usize) -> core::arch::x86_64::__m128i {
+    /// A step: a window of it is a mask.
+    static STEP: [u8; 192] = {
+        let mut step = [0; 192];
+        let mut i = 96;
+        while i < 192 {
+            step[i] = 0xff;
+            i += 1;
+        }
+        step
+    };
+    // SAFETY: 16 bytes from at most 96 + 95 - 16 on, at least from 0 on; SSE2 is the baseline.
+    unsafe {
+        let window = STEP.as_ptr().add(96 + slack + CANARY - 16 * block);
+        core::arch::x86_64::_mm_loadu_si128(window.cast())
+    }
+}
+
+/// What a block, counted from the slot's end, holds behind the object.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn expected(words: Words, block: usize) -> core::arch::x86_64::__m128i {
+    if block == 1 {
+        return words.vector();
+    }
+    // SAFETY: SSE2 is the baseline.
+    unsafe { core::arch::x86_64::_mm_unpacklo_epi64(words.vector(), words.vector()) }
+}
+
 /// Which of a slot's last 16 bytes an object with this much slack may write, as bits.
 #[inline(always)]
 fn ignored(slack: usize) -> u32 {
@@ -264,6 +341,30 @@ mod tests {
         Words::from_numbers(0x0123_4567_89ab_cdef | 0x0101_0101_0101_0101, 0x1122_3344_5566_0077)
     }
 
+    /// The forms for a known slot size do the same.
+    fn exact(slot: SlotMemory, slack: usize) {
+        fn one<const LEN: usize>(slot: SlotMemory, slack: usize) {
+            if slot.len == LEN && slack <= MOST_SLACK {
+                assert!(slot.is_sealed_exact::<LEN>(MOST_SLACK, slack, words()));
+                for i in 0..LEN {
+                    // SAFETY: inside the buffer.
+                    let byte = unsafe { &mut *pointer::<u8>(slot.start + i) };
+                    let old = core::mem::replace(byte, !*byte);
+                    let sound = slot.is_sealed_exact::<LEN>(MOST_SLACK, slack, words());
+                    assert_eq!(sound, i < LEN - CANARY - slack, "{LEN} {slack} {i}");
+                    // SAFETY: as above.
+                    unsafe { pointer::<u8>(slot.start + i).write(old) };
+                }
+                slot.wipe(false);
+                slot.seal_exact::<LEN>(MOST_SLACK, slack, words());
+                assert!(slot.is_sealed(slack, words()));
+            }
+        }
+        one::<16>(slot, slack);
+        one::<32>(slot, slack);
+        one::<144>(slot, slack);
+    }
+
     #[test]
     fn every_byte_past_the_end_is_watched_and_none_of_the_object() {
         for len in [16usize, 32, 144] {
@@ -274,6 +375,7 @@ mod tests {
                 let slot = unsafe { SlotMemory::new(start, len) };
                 slot.seal(slack, words());
                 assert!(slot.is_sealed(slack, words()));
+                exact(slot, slack);
                 let object = len - CANARY - slack;
                 for i in 0..len {
                     // SAFETY: inside the buffer.

@@ -3,7 +3,9 @@
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
 use crate::fatal::fatal;
-use crate::heap::{Heap, Hook, Options, Outcome, ProtectionReport, Request, Stats, Verified};
+use crate::heap::{
+    Heap, Hook, Options, Outcome, ProtectionReport, Request, Stats, Usage, Verified,
+};
 use crate::os::Linux;
 use crate::policy::{Full, Light, Policy, Set, Strict};
 use crate::process;
@@ -158,6 +160,12 @@ macro_rules! with_policy {
 /// Casemate has been used.
 pub fn stats() -> Stats {
     with_policy!(stats)
+}
+
+/// The sums of [`stats`], without a system call and with little stack: for reports that are kept
+/// up to date while the program runs.
+pub fn usage() -> Usage {
+    with_policy!(usage)
 }
 
 /// Which protections are in force in this process.

@@ -63,9 +63,9 @@ pub mod rng;
 pub mod wipe;
 
 #[cfg(not(loom))]
-pub use global_alloc::{Casemate, protections, stats, verify};
+pub use global_alloc::{Casemate, protections, stats, usage, verify};
 #[cfg(not(loom))]
-pub use heap::{ClassStats, Hook, ProtectionReport, Stats, Verified};
+pub use heap::{ClassStats, Hook, ProtectionReport, Stats, Usage, Verified};
 pub use policy::{Full, Light, Policy, Strict};
 #[cfg(not(loom))]
 #[doc(hidden)]

@@ -25,6 +25,7 @@ mod start;
 mod stats;
 pub mod thread_heap;
 mod trim;
+mod usage;
 mod verify;
 
 pub use crate::request::{Outcome, Request};
@@ -32,6 +33,7 @@ pub use frozen::{Frozen, Hook, Plan, Status};
 pub use reuse::quarantine;
 pub use start::Options;
 pub use stats::{ClassStats, ProtectionReport, Stats};
+pub use usage::Usage;
 pub use verify::Verified;
 
 use crate::os::Os;

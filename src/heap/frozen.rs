@@ -6,6 +6,7 @@
 use super::thread_heap::ThreadHeap;
 use crate::canary::Key;
 use crate::geometry::{MOST_REGIONS, Region, Rung};
+use crate::nothing::Extent;
 use crate::os::Features;
 use crate::policy::Set;
 use crate::violation::Violation;
@@ -41,6 +42,8 @@ pub struct Plan {
     pub large: (usize, usize),
     /// Address and most entries of the table of large objects.
     pub large_table: (usize, usize),
+    /// Addresses for objects of no bytes.
+    pub nothing: Extent,
     /// Most bytes that a region grows by at once.
     pub most_step: usize,
     /// Most mappings before guards are left out.
@@ -82,6 +85,7 @@ impl Plan {
         meta: (0, 0),
         large: (0, 0),
         large_table: (0, 0),
+        nothing: Extent::NONE,
         most_step: 0,
         most_mappings: 0,
         policy: Set::NONE,

@@ -23,9 +23,11 @@ pub struct Interface<P: Policy> {
 }
 
 impl<P: Policy> Interface<P> {
-    /// A heap that runs `hook` between the report of a violation and the end.
-    pub const fn new(hook: Option<Hook>) -> Self {
-        let options = Options { hook, addresses: false, for_good: true };
+    /// A heap that runs `hook` between the report of a violation and the end, and `tick` on slow
+    /// paths of allocation, see [`Options`].
+    pub const fn new(hook: Hook, tick: fn()) -> Self {
+        let options =
+            Options { hook: Some(hook), tick: Some(tick), addresses: false, for_good: true };
         Interface { options, policy: PhantomData }
     }
 

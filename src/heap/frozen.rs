@@ -54,6 +54,8 @@ pub struct Plan {
     pub policy_name: &'static str,
     /// Runs before the abort.
     pub hook: Option<Hook>,
+    /// Runs on slow paths of allocation.
+    pub tick: Option<fn()>,
     /// Whether reports name addresses.
     pub addresses: bool,
     /// Whether the page is read-only, and sealed.
@@ -91,6 +93,7 @@ impl Plan {
         policy: Set::NONE,
         policy_name: "",
         hook: None,
+        tick: None,
         addresses: false,
         protected: false,
         sealed: false,

@@ -23,6 +23,9 @@ use core::sync::atomic::Ordering::Relaxed;
 pub struct Options {
     /// Runs before the abort.
     pub hook: Option<Hook>,
+    /// Runs on slow paths of allocation, in any thread, outside the heap's locks: for whoever keeps
+    /// a record of the heap's numbers. It must not allocate.
+    pub tick: Option<fn()>,
     /// Whether reports name addresses.
     pub addresses: bool,
     /// Whether the start-up page is a static, which may be made read-only for good.
@@ -55,7 +58,8 @@ struct MetaLayout {
 
 impl Options {
     /// No hook, no addresses, a heap that may end.
-    pub const DEFAULT: Options = Options { hook: None, addresses: false, for_good: false };
+    pub const DEFAULT: Options =
+        Options { hook: None, tick: None, addresses: false, for_good: false };
 }
 
 impl<O: Os, P: Policy> Heap<'_, O, P> {
@@ -119,6 +123,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         plan.policy = P::SET;
         plan.policy_name = P::NAME;
         plan.hook = options.hook;
+        plan.tick = options.tick;
         plan.addresses = options.addresses;
         lay_out_regions::<O, P>(&mut plan, &spans, page, &mut random);
         self.finish(plan, &spans, options).ok_or(start_up)

@@ -9,25 +9,26 @@
 //! | `tuning` | `mallopt`, `malloc_trim`, `mallinfo`, `mallinfo2`, `malloc_info`, `malloc_stats` |
 //! | `operators` | C++ `operator new` and `operator delete`, in all standard forms |
 //! | `exhaustion` | what `operator new` does when there is no memory |
+//! | `frames` | the functions that a C++ exception may pass |
 //! | `internal` | glibc's second names of the same functions |
+//! | `life` | what runs when the library is loaded, when the process ends, and on a panic |
 
 mod aligned;
 mod exhaustion;
+mod frames;
 mod internal;
+mod life;
 mod malloc;
 mod operators;
 mod sizes;
 mod tuning;
 
 use crate::Chosen;
+use casemate_report::library;
 use heap::interface::{Interface, Origin, Request};
 
-// The standard library is named only for the panic handler that a shared object must have; no code
-// here can panic, and `tests/no_panic.rs` looks.
-extern crate std;
-
 /// The process's heap.
-static HEAP: Interface<Chosen> = Interface::new(None);
+static HEAP: Interface<Chosen> = Interface::new(library::on_violation, library::tick);
 
 /// The alignment of what is allocated without one.
 const USUAL: usize = 16;

@@ -6,7 +6,7 @@
 //! policy.
 
 use super::aligned::named;
-use super::exhaustion::{or_null, or_throw};
+use super::frames::{operator, operator_aligned, or_null, or_throw};
 use super::{HEAP, USUAL};
 use heap::interface::{Claim, Origin, Request};
 
@@ -22,16 +22,16 @@ const fn request(size: usize, align: usize, origin: Origin) -> Request {
     Request { size, align, origin }
 }
 
-#[inline(always)]
-fn allocate(size: usize, origin: Origin) -> *mut u8 {
-    HEAP.allocate(request(size, USUAL, origin))
+/// The origin by its number, as a parameter of functions that assembly names.
+extern "C" fn allocate<const ORIGIN: u32>(size: usize) -> *mut u8 {
+    HEAP.allocate(request(size, USUAL, Origin::of(ORIGIN)))
 }
 
-/// Null for an alignment that is no power of two, which is for `or_throw` as for libstdc++'s own
-/// functions the same as no memory.
-fn allocate_aligned(size: usize, align: usize, origin: Origin) -> *mut u8 {
+/// Null for an alignment that is no power of two, which for libstdc++'s own functions too is the
+/// same as no memory.
+extern "C" fn allocate_aligned<const ORIGIN: u32>(size: usize, align: usize) -> *mut u8 {
     if align.is_power_of_two() {
-        HEAP.allocate(request(size, align, origin))
+        HEAP.allocate(request(size, align, Origin::of(ORIGIN)))
     } else {
         core::ptr::null_mut()
     }
@@ -68,40 +68,36 @@ macro_rules! operators {
         $delete_aligned_nothrow:ident = $delete_aligned_nothrow_name:literal,
         $delete_aligned_sized:ident = $delete_aligned_sized_name:literal,
     }) => {
+        #[unsafe(naked)]
         #[unsafe(export_name = $new_name)]
         pub extern "C-unwind" fn $new(size: usize) -> *mut u8 {
-            let object = allocate(size, $origin);
-            if !object.is_null() {
-                return object;
-            }
-            or_throw(size, USUAL, allocate_again::<{ $origin as u8 }>)
+            operator!(
+                allocate::<{ $origin as u32 }>,
+                allocate_aligned::<{ $origin as u32 }>,
+                or_throw
+            )
         }
 
+        #[unsafe(naked)]
         #[unsafe(export_name = $new_nothrow_name)]
         pub extern "C" fn $new_nothrow(size: usize, _: NoThrow) -> *mut u8 {
-            let object = allocate(size, $origin);
-            if !object.is_null() {
-                return object;
-            }
-            or_null(size, USUAL, allocate_again::<{ $origin as u8 }>)
+            operator!(
+                allocate::<{ $origin as u32 }>,
+                allocate_aligned::<{ $origin as u32 }>,
+                or_null
+            )
         }
 
+        #[unsafe(naked)]
         #[unsafe(export_name = $new_aligned_name)]
         pub extern "C-unwind" fn $new_aligned(size: usize, align: usize) -> *mut u8 {
-            let object = allocate_aligned(size, align, $origin);
-            if !object.is_null() {
-                return object;
-            }
-            or_throw(size, align, allocate_again::<{ $origin as u8 }>)
+            operator_aligned!(allocate_aligned::<{ $origin as u32 }>, or_throw)
         }
 
+        #[unsafe(naked)]
         #[unsafe(export_name = $new_aligned_nothrow_name)]
         pub extern "C" fn $new_aligned_nothrow(size: usize, align: usize, _: NoThrow) -> *mut u8 {
-            let object = allocate_aligned(size, align, $origin);
-            if !object.is_null() {
-                return object;
-            }
-            or_null(size, align, allocate_again::<{ $origin as u8 }>)
+            operator_aligned!(allocate_aligned::<{ $origin as u32 }>, or_null)
         }
 
         /// # Safety
@@ -150,11 +146,6 @@ macro_rules! operators {
             delete(object, aligned($origin, align).sized(size));
         }
     };
-}
-
-/// For the loop of `exhaustion`.
-fn allocate_again<const ORIGIN: u8>(size: usize, align: usize) -> *mut u8 {
-    allocate_aligned(size, align, Origin::of(ORIGIN as u32))
 }
 
 operators!(Origin::New, {

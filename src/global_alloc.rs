@@ -48,7 +48,7 @@ impl<P: Policy> Default for Casemate<P> {
 impl<P: Policy> Casemate<P> {
     /// The allocator, without hook, whose reports name no address.
     pub const fn new() -> Self {
-        let options = Options { hook: None, addresses: false, for_good: true };
+        let options = Options { for_good: true, ..Options::DEFAULT };
         Casemate { options, policy: PhantomData }
     }
 

@@ -21,9 +21,9 @@
 //! re-exported here. Dependencies point down only:
 //!
 //! ```text
-//! faces       Casemate, protections, stats, verify
+//! faces       Casemate, protections, stats, verify, interface
 //! heap        heap: routing, thread heaps, guests, delayed reuse, forks, statistics
-//! mechanisms  slab, large, rng, canary, wipe
+//! mechanisms  slab, large, nothing, rng, canary, wipe
 //! os          os: every system call
 //! pure        units, size_class, record, request, bitmap, geometry, violation, policy
 //! ```
@@ -52,7 +52,11 @@ mod global_alloc;
 #[cfg(not(loom))]
 pub mod heap;
 #[cfg(not(loom))]
+pub mod interface;
+#[cfg(not(loom))]
 pub mod large;
+#[cfg(not(loom))]
+pub mod nothing;
 #[cfg(not(loom))]
 pub mod os;
 #[cfg(not(loom))]

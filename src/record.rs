@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! bit 31..24  generation   counts allocations of the slot, wraps
-//! bit 23..22  kind         which interface allocated it; never 0 once the slot was used
+//! bit 23..22  kind         which interface allocated it
 //! bit 21..18  alignment    log2, 0 ... 15
 //! bit 17..0   slack        bytes between the requested end and the canary
 //! ```
 //!
-//! Size and alignment given to free are compared with the record as one word.
+//! Size and alignment given to free are compared with the record as one word. Kind and alignment
+//! are never both 0 once the slot was used.
 
 /// Which interface allocated an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,22 @@ pub enum Origin {
     Layout = 1,
     /// `malloc` and its relatives: freed without a size.
     Malloc = 2,
+    /// C++ `operator new`.
+    New = 3,
+    /// C++ `operator new[]`. Its alignment is at least 2, see [`Record`].
+    NewArray = 0,
+}
+
+impl Origin {
+    /// From its number, cut to two bits.
+    pub const fn of(number: u32) -> Self {
+        match number & 3 {
+            1 => Origin::Layout,
+            2 => Origin::Malloc,
+            3 => Origin::New,
+            _ => Origin::NewArray,
+        }
+    }
 }
 
 /// See the module's picture. All zero: the slot was never handed out.
@@ -25,6 +42,9 @@ pub struct Record(u32);
 
 const SLACK: u32 = (1 << 18) - 1;
 const SHAPE: u32 = (1 << 24) - 1;
+/// The alignment of an object whose size its program took over (`malloc_usable_size`): no request
+/// has it.
+const TAKEN_OVER: u32 = 15;
 
 impl Record {
     /// The shape of a request: everything but the generation. `slack` below 2^18 and
@@ -72,6 +92,26 @@ impl Record {
         Record((self.0 & !SHAPE) | (shape.0 & SHAPE))
     }
 
+    /// The record of this object once its program uses all of its slot: the size that was asked
+    /// for is forgotten.
+    #[inline]
+    #[must_use]
+    pub const fn taken_over(self) -> Self {
+        Record(self.0 & !(SLACK | 15 << 18) | TAKEN_OVER << 18)
+    }
+
+    /// Whether the program uses all of the slot.
+    #[inline]
+    pub const fn is_taken_over(self) -> bool {
+        self.align_log2() == TAKEN_OVER
+    }
+
+    /// Which interface allocated it.
+    #[inline]
+    pub const fn origin(self) -> Origin {
+        Origin::of(self.0 >> 22)
+    }
+
     /// Slack in bytes.
     #[inline]
     pub const fn slack(self) -> usize {
@@ -108,6 +148,19 @@ mod tests {
             let other = Record::shape(slack ^ 1, align, Origin::Layout);
             prop_assert!(!record.same_shape(other));
             prop_assert_eq!(record.resized(other).generation(), record.generation());
+        }
+
+        #[test]
+        fn taking_over_keeps_generation_and_origin(
+            slack in 0usize..1 << 18, align in 1u32..15, generation: u8, origin in 0u32..4,
+        ) {
+            let shape = Record::shape(slack, align, Origin::of(origin));
+            let record = Record::from_bits(u32::from(generation) << 24).next(shape);
+            let taken = record.taken_over();
+            prop_assert!(record.was_used() && !record.is_taken_over() && taken.is_taken_over());
+            prop_assert_eq!(taken.slack(), 0);
+            prop_assert_eq!(taken.origin(), Origin::of(origin));
+            prop_assert_eq!(taken.generation(), record.generation());
         }
     }
 }

@@ -194,7 +194,7 @@ impl Channel {
             quarantined: usage.quarantined,
             unguarded_slabs: usage.unguarded_slabs,
             heaps: u64::from(usage.heaps),
-            mismatches: 0,
+            mismatches: usage.mismatches,
         };
         for (to, from) in record.numbers.iter().zip(numbers.to_array()) {
             to.store(from, Relaxed);

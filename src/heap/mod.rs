@@ -12,11 +12,13 @@
 
 mod alloc;
 pub mod bin;
+mod claim;
 mod entry;
 mod fast;
 mod fork;
 mod free;
 pub mod frozen;
+mod nothing;
 mod realloc;
 mod refill;
 mod reuse;
@@ -25,10 +27,11 @@ mod start;
 mod stats;
 pub mod thread_heap;
 mod trim;
+mod usable;
 mod usage;
 mod verify;
 
-pub use crate::request::{Outcome, Request};
+pub use crate::request::{Claim, Outcome, Request};
 pub use frozen::{Frozen, Hook, Plan, Status};
 pub use reuse::quarantine;
 pub use start::Options;

@@ -27,6 +27,8 @@ pub struct Usage {
     pub quarantined: u64,
     /// Slabs for which no guard could be had.
     pub unguarded_slabs: u64,
+    /// Objects freed by another interface than they were allocated with (`malloc`, `new`, `new[]`).
+    pub mismatches: u64,
     /// Thread heaps made, guests included.
     pub heaps: u32,
 }
@@ -62,6 +64,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         usage.committed += bytes;
         usage.guards += large.guard_bytes.load(Relaxed);
         usage.quarantined += large.waiting.load(Relaxed);
+        usage.mismatches = shared.mismatches.load(Relaxed) + large.mismatches.load(Relaxed);
         usage.heaps = shared.heaps.load(Relaxed);
         usage
     }

@@ -210,7 +210,8 @@ fn headers<H: FileHeader<Endian = Endianness>>(data: &ReadCache<&File>) -> Optio
         {
             for entry in entries {
                 if entry.tag32(endian) == Some(elf::DT_NEEDED)
-                    && let Ok(name) = entry.string(endian, strings)
+                    && let Some(offset) = entry.val32(endian)
+                    && let Ok(name) = strings.get(offset)
                 {
                     object.needed.push(name.to_vec());
                 }

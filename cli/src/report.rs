@@ -92,9 +92,8 @@ fn ending(process: &Process, all: &[Process], end: &End) -> String {
         }
         _ => {}
     }
-    let next = |other: &&Process| {
-        other.pid == process.pid && !other.forked && other.place > process.place
-    };
+    let next =
+        |other: &&Process| other.pid == process.pid && !other.forked && other.place > process.place;
     if let Some(next) = all.iter().find(next) {
         let name = next.name.to_string();
         return format!("exec {}", shorten(name.rsplit('/').next().unwrap_or_default()));

@@ -17,7 +17,11 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Runs the command to its end; `tell` is called when a violation has been found meanwhile.
-pub fn run(mut command: Command, channel: &Channel, mut tell: impl FnMut(&Table)) -> io::Result<End> {
+pub fn run(
+    mut command: Command,
+    channel: &Channel,
+    mut tell: impl FnMut(&Table),
+) -> io::Result<End> {
     let held = signals::hold_back();
     process::prepare(&mut command, held, channel.descriptor());
     let child = match command.spawn() {

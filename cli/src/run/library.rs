@@ -62,10 +62,13 @@ pub fn find(heap: &Heap) -> Result<Library, Failure> {
 
 /// Where it may be, the likeliest first.
 fn places(beside: &Path) -> impl Iterator<Item = PathBuf> {
-    [".", "../lib/casemate", "../lib64/casemate", "../lib"].map(|place| beside.join(place)).into_iter().chain(
-        // Cargo's folders: the library is always built optimised, the launcher perhaps not.
-        target_of(beside).map(|target| target.join("release")),
-    )
+    [".", "../lib/casemate", "../lib64/casemate", "../lib"]
+        .map(|place| beside.join(place))
+        .into_iter()
+        .chain(
+            // Cargo's folders: the library is always built optimised, the launcher perhaps not.
+            target_of(beside).map(|target| target.join("release")),
+        )
 }
 
 /// Cargo's target directory, if this directory is one of its profiles'.

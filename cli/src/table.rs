@@ -67,7 +67,7 @@ mod tests {
         let mut table = Table::new(&["NAME", "SIZE"], &[1]);
         table.row(["a".into(), "1".into()]);
         table.row(["longer".into(), "12345".into()]);
-        assert_eq!(table.to_string(), "  NAME     SIZE\n  a            1\n  longer  12345\n");
+        assert_eq!(table.to_string(), "  NAME     SIZE\n  a           1\n  longer  12345\n");
     }
 
     #[test]

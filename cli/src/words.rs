@@ -133,6 +133,13 @@ fn meaning(kind: Kind) -> (&'static str, &'static str) {
              allocated with.",
             "Look for aligned new with plain delete, or the other way round.",
         ),
+        Kind::WrongInterface => (
+            "The program freed an object by another interface than it was allocated with: `free` \
+             of what `new` gave, or `delete` of what `new[]` gave. With other heaps or compilers \
+             this can skip destructors or free the wrong address.",
+            "Free each object with the counterpart of its allocation. The policies light and full \
+             only count this.",
+        ),
         Kind::Overflow => (
             "Bytes behind the end of an object were overwritten: a buffer overflow. With an \
              ordinary heap these bytes belong to another object or to the heap's own records.",

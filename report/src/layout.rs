@@ -134,8 +134,8 @@ pub struct Record {
     pub policy: AtomicU32,
     /// Violations found by this process.
     pub violations: AtomicU32,
-    /// The process that found the first: another one after `vfork`.
-    pub violation_pid: AtomicU32,
+    /// 1 once somebody writes the first one's line.
+    pub first: AtomicU32,
     /// Numbers of the heap, in the order of [`Numbers`].
     pub numbers: [AtomicU64; NUMBERS],
     /// The line of the first violation, as it stands on standard error; ends at a newline or 0.

@@ -18,7 +18,7 @@ use crate::layout::{
     in_force,
 };
 use crate::mapping;
-use casemate::Violation;
+use casemate::{Kind, Violation};
 use core::ffi::{CStr, c_char};
 use core::ptr;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -145,13 +145,17 @@ pub fn publish() {
     }
 }
 
-/// Stores a violation: to be the heap's hook. Looks at nothing of the heap, which may be damaged.
+/// Stores a violation: to be the heap's hook. Looks at the heap only after that, and only if its
+/// own records are not what was found damaged.
 #[cold]
 pub fn on_violation(violation: &Violation) {
     let mut text = [0; LINE];
     let used = casemate::violation::line(violation, false, &mut text);
     if let Some(channel) = channel() {
         channel.violation(text.get(..used).unwrap_or_default());
+        if !matches!(violation.kind, Kind::Metadata | Kind::SecondHeap | Kind::StartUp) {
+            channel.publish();
+        }
     }
 }
 
@@ -229,7 +233,7 @@ impl Channel {
             return;
         };
         // The first one's words stay: what follows is often its consequence.
-        if record.violation_pid.compare_exchange(0, pid(), Relaxed, Relaxed).is_ok() {
+        if record.first.swap(1, Relaxed) == 0 {
             record.line.store(text);
         }
         record.violations.fetch_add(1, Release);

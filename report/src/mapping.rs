@@ -11,14 +11,25 @@ use libc::c_int;
 /// was not made by `memfd_create` with sealing allowed cannot have these.
 pub const SEALS: c_int = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
 
+/// F_SEAL_EXEC (Linux 6.3), with which the file may come.
+const SEAL_EXEC: c_int = 0x20;
+
 /// Makes the file: a descriptor that is closed on exec, with a valid, empty table.
 ///
 /// # Errors
 /// The `errno` of the call that failed.
 pub fn create() -> Result<c_int, c_int> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-    // SAFETY: a constant name that ends in 0; the descriptor is this function's own.
-    let file = unsafe { libc::memfd_create(c"casemate-report".as_ptr(), flags) };
+    let make = |flags| {
+        // SAFETY: a constant name that ends in 0; the descriptor is this function's own.
+        unsafe { libc::memfd_create(c"casemate-report".as_ptr(), flags) }
+    };
+    // Some systems allow no other than files that cannot be executed; kernels before Linux 6.3 do
+    // not know these.
+    let mut file = make(flags | libc::MFD_NOEXEC_SEAL);
+    if file < 0 && errno() == libc::EINVAL {
+        file = make(flags);
+    }
     if file < 0 {
         return Err(errno());
     }
@@ -48,7 +59,7 @@ pub fn open(file: c_int) -> Option<&'static Table> {
     let mut about = core::mem::MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: numbers, and a structure that is borrowed for the call; zeros are a valid `stat`.
     let fits = unsafe {
-        libc::fcntl(file, libc::F_GET_SEALS) == SEALS
+        libc::fcntl(file, libc::F_GET_SEALS) & !SEAL_EXEC == SEALS
             && libc::fstat(file, about.as_mut_ptr()) == 0
             && is_ours(&about.assume_init())
     };
@@ -106,4 +117,78 @@ fn map(file: c_int) -> Option<&'static Table> {
 fn errno() -> c_int {
     // SAFETY: the calling thread's own.
     unsafe { *libc::__errno_location() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::Ordering::Relaxed;
+
+    fn memory_file(bytes: usize, seals: c_int) -> c_int {
+        // SAFETY: a constant name and numbers, on a descriptor of this test's own.
+        unsafe {
+            let file = libc::memfd_create(c"test".as_ptr(), libc::MFD_ALLOW_SEALING);
+            assert!(file >= 0 && libc::ftruncate(file, bytes as libc::off_t) == 0);
+            assert_eq!(libc::fcntl(file, libc::F_ADD_SEALS, seals), 0);
+            file
+        }
+    }
+
+    fn write(file: c_int, bytes: &[u8]) {
+        // SAFETY: the bytes are borrowed for the call.
+        let count = unsafe { libc::pwrite(file, bytes.as_ptr().cast(), bytes.len(), 0) };
+        assert_eq!(count, bytes.len() as isize);
+    }
+
+    #[test]
+    fn a_table_is_shared_by_all_that_open_it() {
+        let file = create().expect("a file");
+        let (one, other) = (open(file).expect("a table"), open(file).expect("again"));
+        assert_ne!(ptr::from_ref(one), ptr::from_ref(other));
+        one.record[17].pid.store(4711, Relaxed);
+        assert_eq!(other.record[17].pid.load(Relaxed), 4711);
+    }
+
+    #[test]
+    fn nobody_can_cut_it_off() {
+        let file = create().expect("a file");
+        // SAFETY: numbers.
+        unsafe {
+            assert_eq!(libc::ftruncate(file, 0), -1);
+            assert_eq!(libc::ftruncate(file, 2 * BYTES as libc::off_t), -1);
+            assert_eq!(libc::fcntl(file, libc::F_ADD_SEALS, libc::F_SEAL_FUTURE_WRITE), -1);
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_taken_for_one() {
+        let mut head = [0; 16];
+        head[..8].copy_from_slice(&MAGIC.to_ne_bytes());
+        head[8..12].copy_from_slice(&VERSION.to_ne_bytes());
+        head[12..].copy_from_slice(&(size_of::<Record>() as u32).to_ne_bytes());
+        // Right but for one thing each; the last is right.
+        for (bytes, seals, head, taken) in [
+            (BYTES - 1, SEALS, &head[..], false),
+            (BYTES + 1, SEALS, &head, false),
+            (BYTES, SEALS & !libc::F_SEAL_SHRINK, &head, false),
+            (BYTES, SEALS & !libc::F_SEAL_SEAL, &head, false),
+            (BYTES, SEALS, &head[..12], false),
+            (BYTES, SEALS, b"CASEMATF", false),
+            (BYTES, SEALS, &head, true),
+        ] {
+            let file = memory_file(bytes, seals);
+            write(file, head);
+            assert_eq!(open(file).is_some(), taken, "{bytes} {seals} {head:?}");
+        }
+        for file in [-1, 0, 1, 2, 1 << 20] {
+            assert!(open(file).is_none());
+        }
+        // An ordinary file of the right length and content, even opened for writing.
+        let path = std::env::temp_dir().join(std::format!("casemate-{}", std::process::id()));
+        std::fs::write(&path, head).expect("a file");
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(&path).expect("open");
+        file.set_len(BYTES as u64).expect("longer");
+        std::fs::remove_file(&path).expect("removed");
+        assert!(open(std::os::fd::AsRawFd::as_raw_fd(&file)).is_none());
+    }
 }

@@ -99,8 +99,6 @@ pub struct Process {
     pub numbers: Numbers,
     /// Violations it found.
     pub violations: u32,
-    /// The process that found the first.
-    pub violation_pid: u32,
     /// The first one's line.
     pub line: Foreign<LINE>,
     /// The program's name.
@@ -135,7 +133,6 @@ impl Process {
             region_bits: record.region_bits.load(Relaxed),
             numbers: Numbers::from_array(numbers),
             violations: record.violations.load(Acquire),
-            violation_pid: record.violation_pid.load(Relaxed),
             line: Foreign::read(&record.line),
             name: Foreign::read(&record.name),
         })
@@ -173,4 +170,107 @@ pub fn lost(table: &Table) -> Lost {
 /// A number that changes with every violation.
 pub fn violations(table: &Table) -> u32 {
     table.header.violations.load(Acquire)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{MAGIC, VERSION};
+    use crate::mapping;
+    use core::sync::atomic::{AtomicU32, AtomicU64};
+    use std::format;
+    use std::string::String;
+
+    fn table() -> &'static Table {
+        mapping::open(mapping::create().expect("a file")).expect("its table")
+    }
+
+    /// xorshift64*: the same numbers in every run.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        }
+    }
+
+    fn scribble(record: &Record, numbers: &mut Numbers, state: u32) {
+        let all: [&AtomicU32; 10] = [
+            &record.pid,
+            &record.parent,
+            &record.origin,
+            &record.protections,
+            &record.in_force,
+            &record.region_bits,
+            &record.policy,
+            &record.violations,
+            &record.first,
+            &record.state,
+        ];
+        all.iter().for_each(|cell| cell.store(numbers.next() as u32, Relaxed));
+        let long = record.numbers.iter().chain(&record.line.0).chain(&record.name.0);
+        long.chain([&record.started, &record.updated])
+            .for_each(|cell: &AtomicU64| cell.store(numbers.next(), Relaxed));
+        record.state.store(state, Relaxed);
+    }
+
+    fn is_safe(text: &str) -> bool {
+        text.chars().all(|letter| (' '..='~').contains(&letter) || letter.is_alphanumeric())
+    }
+
+    #[test]
+    fn an_empty_table_has_nothing() {
+        let table = table();
+        assert_eq!(processes(table).count(), 0);
+        assert_eq!(lost(table), Lost { processes: 0, violations: 0 });
+        let header = &table.header;
+        assert_eq!((header.magic.load(Relaxed), header.version.load(Relaxed)), (MAGIC, VERSION));
+    }
+
+    #[test]
+    fn whatever_is_in_the_table_is_bounded_and_printable() {
+        let table = table();
+        let mut numbers = Numbers(1);
+        for round in 0..20u32 {
+            let header = &table.header;
+            let counters = [&header.next, &header.next_reserved, &header.lost, &header.violations];
+            counters.iter().for_each(|cell| cell.store(numbers.next() as u32 | 1 << 31, Relaxed));
+            for record in &table.record {
+                // Mostly states that lead on, sometimes any.
+                let state = if round % 4 == 0 { numbers.next() as u32 } else { 2 + round % 3 };
+                scribble(record, &mut numbers, state);
+            }
+            let mut seen = 0;
+            for process in processes(table) {
+                seen += 1;
+                assert!(process.place < RECORDS);
+                assert!(process.name.bytes().len() <= NAME && process.line.bytes().len() <= LINE);
+                assert!(is_safe(&format!("{}", process.name)), "{:?}", process.name);
+                assert!(is_safe(&format!("{}", process.line)));
+                assert!(process.line.plain().is_none_or(is_safe));
+            }
+            assert_eq!(seen, if round % 4 == 0 { seen } else { RECORDS });
+        }
+    }
+
+    #[test]
+    fn what_terminals_obey_is_escaped() {
+        let show = |bytes: &[u8]| {
+            let mut text = String::new();
+            printable(bytes, &mut text).expect("a string takes all");
+            text
+        };
+        assert_eq!(show(b"/usr/bin/python3.11"), "/usr/bin/python3.11");
+        assert_eq!(show("gr\u{fc}n".as_bytes()), "gr\u{fc}n");
+        assert_eq!(show(b"\x1b[2J"), "\\u{1b}[2J");
+        assert_eq!(show(b"a\rb\x07"), "a\\u{d}b\\u{7}");
+        assert_eq!(show(b"\xff\xfe"), "\\xff\\xfe");
+        // C1 controls, and characters that turn the direction of writing.
+        assert_eq!(show("\u{9b}2J".as_bytes()), "\\u{9b}2J");
+        assert_eq!(show("\u{202e}x".as_bytes()), "\\u{202e}x");
+        assert_eq!(show(b"\\u{1b}"), "\\\\u{1b}");
+    }
 }

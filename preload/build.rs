@@ -4,6 +4,8 @@ fn main() {
     let arguments = [
         // Never unloaded: objects, fork handlers and exit handlers refer to it.
         "-Wl,-z,nodelete",
+        // `realloc` means this library's `malloc`, also where the program has one of its own.
+        "-Wl,-Bsymbolic-functions",
         // Nothing of the linkage is left writable, and no symbol is looked up later.
         "-Wl,-z,now",
         "-Wl,-z,relro",

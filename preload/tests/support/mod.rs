@@ -17,7 +17,8 @@ pub enum Policy {
 impl Policy {
     pub const ALL: [Policy; 3] = [Policy::Light, Policy::Full, Policy::Strict];
 
-    fn file(self) -> &'static str {
+    /// The file name of its library.
+    pub fn file(self) -> &'static str {
         match self {
             Policy::Light => "libcasemate_light.so",
             Policy::Full => "libcasemate.so",
@@ -36,8 +37,14 @@ fn directory() -> PathBuf {
     if let Some(directory) = std::env::var_os("CASEMATE_LIBRARIES") {
         return directory.into();
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libraries");
+    build("libraries", "thin")
+}
+
+/// Builds the three libraries with this kind of link-time optimisation.
+pub fn build(name: &str, optimisation: &str) -> PathBuf {
+    let target = scratch(name);
     let status = Command::new(env!("CARGO"))
+        .env("CARGO_PROFILE_RELEASE_LTO", optimisation)
         .args(["build", "--release", "--quiet", "--manifest-path"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
         .args(["-p", "casemate-preload", "-p", "casemate-preload-light"])

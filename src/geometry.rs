@@ -274,6 +274,23 @@ impl Region {
         Some([slab, group, slot - group * self.shape.group_slots as usize])
     }
 
+    /// The slot that `address` lies in, and how far from its start; nothing in guards, before the
+    /// first slab and beyond the frontier.
+    #[inline(always)]
+    pub fn locate(&self, address: usize, frontier: u32) -> Option<(SlotId, usize)> {
+        let offset = address.wrapping_sub(self.base);
+        let slab = offset >> (self.shape.stride_shift & 63);
+        let inside = offset & self.mask as usize;
+        let slot = ((inside as u64).wrapping_mul(self.slot_reciprocal) >> 40) as usize;
+        if slab >= frontier as usize || slot >= self.shape.slots as usize {
+            return None;
+        }
+        let group = ((slot as u32).wrapping_mul(self.group_reciprocal) >> 20) as usize;
+        let in_group = slot - group * self.shape.group_slots as usize;
+        let id = SlotId { slab: SlabId(slab as u32), group: group as u8, slot: in_group as u8 };
+        Some((id, inside - slot * self.shape.slot as usize))
+    }
+
     /// Whether its slots end in a canary.
     #[inline(always)]
     pub const fn has_canary(&self) -> bool {
@@ -429,6 +446,16 @@ mod tests {
                 region.decode(any, 1000).ok().map(|id| {
                     [id.slab.0 as usize, id.group as usize, id.slot as usize]
                 }));
+            // And every address is found in the slot that covers it.
+            let inside = off % (1 << shape.stride_shift);
+            let covering = inside / shape.slot as usize;
+            let located = region.locate(any, 1000).map(|(id, offset)| {
+                let n = id.group as usize * shape.group_slots as usize + id.slot as usize;
+                (id.slab, n, offset)
+            });
+            let expected = (covering < shape.slots as usize)
+                .then(|| (SlabId(slab), covering, inside - covering * shape.slot as usize));
+            prop_assert_eq!(located, expected);
             if let Ok(id) = region.decode(any, 1000) {
                 prop_assert_eq!((any - region.slab(id.slab)) % shape.slot as usize, 0);
             }

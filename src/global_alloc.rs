@@ -2,17 +2,15 @@
 
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
+use crate::bodies::Bodies;
 use crate::fatal::fatal;
-use crate::geometry::SlotId;
 use crate::heap::{
-    Freed, Heap, Hook, Options, Outcome, PAGE_SHIFT, ProtectionReport, Request, SMALL, Stats,
-    Verified,
+    Heap, Hook, Options, Outcome, ProtectionReport, Request, Stats, Usage, Verified,
 };
 use crate::os::Linux;
 use crate::policy::{Full, Light, Policy, Set, Strict};
 use crate::process;
-use crate::record::Origin;
-use crate::size_class::classify;
+use crate::record::{Manner, Origin};
 use core::alloc::{GlobalAlloc, Layout};
 use core::marker::PhantomData;
 use core::ptr::{NonNull, null_mut};
@@ -51,7 +49,7 @@ impl<P: Policy> Default for Casemate<P> {
 impl<P: Policy> Casemate<P> {
     /// The allocator, without hook, whose reports name no address.
     pub const fn new() -> Self {
-        let options = Options { hook: None, addresses: false, for_good: true };
+        let options = Options { for_good: true, ..Options::DEFAULT };
         Casemate { options, policy: PhantomData }
     }
 
@@ -89,127 +87,13 @@ fn or_die<T>(outcome: Outcome<T>) -> T {
 }
 
 #[inline(always)]
+fn manner(layout: Layout) -> Manner {
+    Manner::new(layout.align().trailing_zeros(), Origin::Layout)
+}
+
+#[inline(always)]
 fn address(object: Option<NonNull<u8>>) -> *mut u8 {
     object.map_or(null_mut(), NonNull::as_ptr)
-}
-
-/// What the small forms leave. Not inlined, and called last, so that these need no stack.
-#[inline(never)]
-fn alloc_rest<P: Policy>(size: usize, align: usize, options: &Options) -> *mut u8 {
-    let heap = Heap::<Linux, P>::new(process::frozen(), options);
-    address(or_die(heap.allocate(Request { size, align, origin: Origin::Layout })))
-}
-
-/// See [`alloc_rest`].
-#[inline(never)]
-fn free_rest<P: Policy>(at: usize, size: usize, align: usize) {
-    let heap = process::heap::<Linux, P>();
-    or_die(heap.free(at, Some(Request { size, align, origin: Origin::Layout })));
-}
-
-/// See [`alloc_rest`].
-#[inline(never)]
-fn free_remote<P: Policy>(at: usize, size: usize, align: usize, id: SlotId) {
-    let request = Request { size, align, origin: Origin::Layout };
-    or_die(process::heap::<Linux, P>().free_remote(at, id, Some(request)));
-}
-
-type Alloc = fn(usize, usize, &Options) -> *mut u8;
-type Free = fn(usize, usize, usize);
-
-/// The slot that serves a request, at alignments up to 16.
-const fn slot_of(size: usize) -> usize {
-    match classify(size, 1, PAGE_SHIFT) {
-        Some(class) => class.slot(PAGE_SHIFT),
-        None => 0,
-    }
-}
-
-/// Allocation and free by size in units of 8 bytes, rounded up: one body a slot size. The tables
-/// lie in memory that is read-only once the program is loaded.
-struct Small<P>(PhantomData<P>);
-
-impl<P: Policy> Small<P> {
-    const ALLOC: [Alloc; 1 + SMALL / 8] = {
-        let mut table = [alloc_rest::<P> as Alloc; 1 + SMALL / 8];
-        let mut i = 1;
-        while i < table.len() {
-            table[i] = match slot_of(i * 8) {
-                16 => Self::alloc::<16>,
-                32 => Self::alloc::<32>,
-                48 => Self::alloc::<48>,
-                64 => Self::alloc::<64>,
-                80 => Self::alloc::<80>,
-                96 => Self::alloc::<96>,
-                112 => Self::alloc::<112>,
-                128 => Self::alloc::<128>,
-                144 => Self::alloc::<144>,
-                160 => Self::alloc::<160>,
-                176 => Self::alloc::<176>,
-                192 => Self::alloc::<192>,
-                224 => Self::alloc::<224>,
-                240 => Self::alloc::<240>,
-                272 => Self::alloc::<272>,
-                320 => Self::alloc::<320>,
-                384 => Self::alloc::<384>,
-                448 => Self::alloc::<448>,
-                528 => Self::alloc::<528>,
-                _ => panic!(),
-            };
-            i += 1;
-        }
-        table
-    };
-
-    const FREE: [Free; 1 + SMALL / 8] = {
-        let mut table = [free_rest::<P> as Free; 1 + SMALL / 8];
-        let mut i = 1;
-        while i < table.len() {
-            table[i] = match slot_of(i * 8) {
-                16 => Self::free::<16>,
-                32 => Self::free::<32>,
-                48 => Self::free::<48>,
-                64 => Self::free::<64>,
-                80 => Self::free::<80>,
-                96 => Self::free::<96>,
-                112 => Self::free::<112>,
-                128 => Self::free::<128>,
-                144 => Self::free::<144>,
-                160 => Self::free::<160>,
-                176 => Self::free::<176>,
-                192 => Self::free::<192>,
-                224 => Self::free::<224>,
-                240 => Self::free::<240>,
-                272 => Self::free::<272>,
-                320 => Self::free::<320>,
-                384 => Self::free::<384>,
-                448 => Self::free::<448>,
-                528 => Self::free::<528>,
-                _ => panic!(),
-            };
-            i += 1;
-        }
-        table
-    };
-
-    fn alloc<const LEN: usize>(size: usize, align: usize, options: &Options) -> *mut u8 {
-        let heap = process::heap::<Linux, P>();
-        // SAFETY: by its place in the table.
-        match unsafe { heap.allocate_of::<LEN>(size, align, Origin::Layout) } {
-            Some(object) => object.as_ptr(),
-            None => alloc_rest::<P>(size, align, options),
-        }
-    }
-
-    fn free<const LEN: usize>(at: usize, size: usize, align: usize) {
-        let heap = process::heap::<Linux, P>();
-        // SAFETY: by its place in the table.
-        match unsafe { heap.free_of::<LEN>(at, size, align, Origin::Layout) } {
-            Some(Freed::Done) => {}
-            Some(Freed::Remote(id)) => free_remote::<P>(at, size, align, id),
-            _ => free_rest::<P>(at, size, align),
-        }
-    }
 }
 
 // SAFETY: `Heap::allocate` gives memory of at least the size and alignment asked for that no
@@ -217,20 +101,12 @@ impl<P: Policy> Small<P> {
 unsafe impl<P: Policy> GlobalAlloc for Casemate<P> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let (size, align) = (layout.size(), layout.align());
-        match Small::<P>::ALLOC.get(size.wrapping_add(7) >> 3) {
-            Some(alloc) => alloc(size, align, &self.options),
-            None => alloc_rest::<P>(size, align, &self.options),
-        }
+        Bodies::<P>::allocate(layout.size(), manner(layout), &self.options)
     }
 
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        let (at, size, align) = (ptr.expose_provenance(), layout.size(), layout.align());
-        match Small::<P>::FREE.get(size.wrapping_add(7) >> 3) {
-            Some(free) => free(at, size, align),
-            None => free_rest::<P>(at, size, align),
-        }
+        Bodies::<P>::free(ptr.expose_provenance(), layout.size(), manner(layout));
     }
 
     #[inline]
@@ -271,6 +147,12 @@ macro_rules! with_policy {
 /// Casemate has been used.
 pub fn stats() -> Stats {
     with_policy!(stats)
+}
+
+/// The sums of [`stats`], without a system call and with little stack: for reports that are kept
+/// up to date while the program runs.
+pub fn usage() -> Usage {
+    with_policy!(usage)
 }
 
 /// Which protections are in force in this process.

@@ -21,9 +21,9 @@
 //! re-exported here. Dependencies point down only:
 //!
 //! ```text
-//! faces       Casemate, protections, stats, verify
+//! faces       Casemate, protections, stats, verify, interface
 //! heap        heap: routing, thread heaps, guests, delayed reuse, forks, statistics
-//! mechanisms  slab, large, rng, canary, wipe
+//! mechanisms  slab, large, nothing, rng, canary, wipe
 //! os          os: every system call
 //! pure        units, size_class, record, request, bitmap, geometry, violation, policy
 //! ```
@@ -42,6 +42,8 @@ pub mod units;
 pub mod violation;
 
 #[cfg(not(loom))]
+mod bodies;
+#[cfg(not(loom))]
 pub mod canary;
 #[cfg(not(loom))]
 mod fatal;
@@ -52,7 +54,11 @@ mod global_alloc;
 #[cfg(not(loom))]
 pub mod heap;
 #[cfg(not(loom))]
+pub mod interface;
+#[cfg(not(loom))]
 pub mod large;
+#[cfg(not(loom))]
+pub mod nothing;
 #[cfg(not(loom))]
 pub mod os;
 #[cfg(not(loom))]
@@ -63,9 +69,9 @@ pub mod rng;
 pub mod wipe;
 
 #[cfg(not(loom))]
-pub use global_alloc::{Casemate, protections, stats, verify};
+pub use global_alloc::{Casemate, protections, stats, usage, verify};
 #[cfg(not(loom))]
-pub use heap::{ClassStats, Hook, ProtectionReport, Stats, Verified};
+pub use heap::{ClassStats, Hook, ProtectionReport, Stats, Usage, Verified};
 pub use policy::{Full, Light, Policy, Strict};
 #[cfg(not(loom))]
 #[doc(hidden)]

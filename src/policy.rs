@@ -127,6 +127,10 @@ pub trait Policy: Send + Sync + 'static {
     const SET: Set;
     /// Regions a size class has: 1, or several with [`Set::PARTITIONS`].
     const PARTITIONS: usize = if Self::SET.has(Set::PARTITIONS) { 4 } else { 1 };
+    /// Whether freeing an object of `malloc`, `new` or `new[]` by another of these interfaces ends
+    /// the process; otherwise it is counted. Many programs do it, and with this heap it is
+    /// harmless.
+    const MATCHED: bool = false;
     /// The preset's name, for reports.
     const NAME: &'static str;
 }
@@ -155,6 +159,7 @@ pub struct Strict;
 
 impl Policy for Strict {
     const SET: Set = Set::STRICT;
+    const MATCHED: bool = true;
     const NAME: &'static str = "strict";
 }
 

@@ -3,11 +3,12 @@
 //! ```text
 //! bit 31..24  generation   counts allocations of the slot, wraps
 //! bit 23..20  alignment    log2, 0 ... 15
-//! bit 19..18  kind         which interface allocated it; never 0 once the slot was used
+//! bit 19..18  kind         which interface allocated it
 //! bit 17..0   slack        bytes between the requested end and the canary
 //! ```
 //!
-//! Size and alignment given to free are compared with the record as one word.
+//! Size and alignment given to free are compared with the record as one word. Kind and alignment
+//! are never both 0 once the slot was used.
 
 /// Which interface allocated an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +18,64 @@ pub enum Origin {
     Layout = 1,
     /// `malloc` and its relatives: freed without a size.
     Malloc = 2,
+    /// C++ `operator new`.
+    New = 3,
+    /// C++ `operator new[]`. Its alignment is at least 2, see [`Record`].
+    NewArray = 0,
+}
+
+impl Origin {
+    /// From its number, cut to two bits.
+    pub const fn of(number: u32) -> Self {
+        match number & 3 {
+            1 => Origin::Layout,
+            2 => Origin::Malloc,
+            3 => Origin::New,
+            _ => Origin::NewArray,
+        }
+    }
 }
 
 /// See the module's picture. All zero: the slot was never handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record(u32);
 
+/// Alignment and origin, as they stand in a record; but an alignment too large for one is kept
+/// here, and so is that of no object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner(u64);
+
+impl Manner {
+    /// From log2 of the alignment, and the origin.
+    #[inline(always)]
+    pub const fn new(align_log2: u32, origin: Origin) -> Manner {
+        Manner((align_log2 as u64) << 20 | (origin as u64) << 18)
+    }
+
+    /// The origin.
+    #[inline(always)]
+    pub const fn origin(self) -> Origin {
+        Origin::of((self.0 >> 18) as u32)
+    }
+
+    /// The alignment.
+    #[inline(always)]
+    pub const fn align(self) -> usize {
+        1 << (self.0 >> 20 & 63)
+    }
+
+    /// The shape of an object without slack; the alignment must be one that records can hold.
+    #[inline(always)]
+    pub const fn shape(self) -> Record {
+        Record(self.0 as u32)
+    }
+}
+
 const SLACK: u32 = (1 << 18) - 1;
 const SHAPE: u32 = (1 << 24) - 1;
+/// The alignment of an object whose size its program took over (`malloc_usable_size`): no request
+/// has it.
+const TAKEN_OVER: u32 = 15;
 
 impl Record {
     /// The shape of a request: everything but the generation. `slack` below 2^18 and
@@ -34,26 +85,24 @@ impl Record {
         Record((align_log2 & 15) << 20 | (origin as u32) << 18 | (slack as u32 & SLACK))
     }
 
-    /// The same shape, of no slack so far, with this much.
-    #[inline]
+    /// The same with this much slack instead of none; it is below 2^18.
+    #[inline(always)]
     #[must_use]
     pub const fn with_slack(self, slack: usize) -> Self {
-        Record(self.0 | (slack as u32 & SLACK))
+        Record(self.0 | slack as u32)
     }
 
-    /// Whether the shape is this slack, alignment and origin, for a slack below 2^18 and any
-    /// alignment whatever.
+    /// Whether slack, alignment and origin are these, for a slack below 2^18.
     #[inline(always)]
-    pub const fn is_shape(self, slack: usize, align_log2: u32, origin: Origin) -> bool {
-        // Without a mask: an alignment too large to be kept would be no other than itself.
-        let shape = slack as u64 | (origin as u64) << 18 | (align_log2 as u64) << 20;
-        (self.0 & SHAPE) as u64 == shape
+    pub const fn is(self, slack: usize, manner: Manner) -> bool {
+        (self.0 & SHAPE) as u64 == slack as u64 | manner.0
     }
 
-    /// Whether this interface allocated it.
-    #[inline]
-    pub const fn is_of(self, origin: Origin) -> bool {
-        self.0 >> 18 & 3 == origin as u32
+    /// Whether the origin is this one's and, if `align`, also the alignment.
+    #[inline(always)]
+    pub const fn is_in(self, manner: Manner, align: bool) -> bool {
+        let mask = if align { SHAPE & !SLACK } else { 3 << 18 };
+        (self.0 as u64 ^ manner.0) & mask as u64 == 0
     }
 
     /// From the stored word.
@@ -94,6 +143,26 @@ impl Record {
         Record((self.0 & !SHAPE) | (shape.0 & SHAPE))
     }
 
+    /// The record of this object once its program uses all of its slot: the size that was asked
+    /// for is forgotten.
+    #[inline]
+    #[must_use]
+    pub const fn taken_over(self) -> Self {
+        Record(self.0 & !(SLACK | 15 << 20) | TAKEN_OVER << 20)
+    }
+
+    /// Whether the program uses all of the slot.
+    #[inline]
+    pub const fn is_taken_over(self) -> bool {
+        self.align_log2() == TAKEN_OVER
+    }
+
+    /// Which interface allocated it.
+    #[inline]
+    pub const fn origin(self) -> Origin {
+        Origin::of(self.0 >> 18)
+    }
+
     /// Slack in bytes.
     #[inline]
     pub const fn slack(self) -> usize {
@@ -130,6 +199,19 @@ mod tests {
             let other = Record::shape(slack ^ 1, align, Origin::Layout);
             prop_assert!(!record.same_shape(other));
             prop_assert_eq!(record.resized(other).generation(), record.generation());
+        }
+
+        #[test]
+        fn taking_over_keeps_generation_and_origin(
+            slack in 0usize..1 << 18, align in 1u32..15, generation: u8, origin in 0u32..4,
+        ) {
+            let shape = Record::shape(slack, align, Origin::of(origin));
+            let record = Record::from_bits(u32::from(generation) << 24).next(shape);
+            let taken = record.taken_over();
+            prop_assert!(record.was_used() && !record.is_taken_over() && taken.is_taken_over());
+            prop_assert_eq!(taken.slack(), 0);
+            prop_assert_eq!(taken.origin(), Origin::of(origin));
+            prop_assert_eq!(taken.generation(), record.generation());
         }
     }
 }

@@ -24,6 +24,10 @@ pub enum Kind {
     WrongSize,
     /// The alignment given to free or realloc is not the one that was allocated.
     WrongAlignment,
+    /// The object was freed through another interface than it was allocated with (`free` of what
+    /// `new` gave, `delete` of what `new[]` gave). Fatal under the strict policy only, counted
+    /// otherwise.
+    WrongInterface,
     /// Bytes after the end of the object were overwritten.
     Overflow,
     /// The word between this object and the one below it was overwritten, by a write past the
@@ -45,7 +49,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 16] = [
         Kind::DoubleFree,
         Kind::RacingFree,
         Kind::ForeignPointer,
@@ -53,6 +57,7 @@ impl Kind {
         Kind::MisalignedPointer,
         Kind::WrongSize,
         Kind::WrongAlignment,
+        Kind::WrongInterface,
         Kind::Overflow,
         Kind::Underflow,
         Kind::DamagedNeighbour,
@@ -73,6 +78,7 @@ impl Kind {
             Kind::MisalignedPointer => "free of a misaligned pointer",
             Kind::WrongSize => "free or realloc with a size that was not allocated",
             Kind::WrongAlignment => "free or realloc with an alignment that was not allocated",
+            Kind::WrongInterface => "free by another interface than the object was allocated with",
             Kind::Overflow => "write past the end of an object",
             Kind::Underflow => "write between an object and the one below it",
             Kind::DamagedNeighbour => "a live object's canary is damaged",

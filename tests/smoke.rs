@@ -63,6 +63,10 @@ fn the_heap_verifies_and_reports() {
     let stats = casemate::stats();
     assert!(stats.small.live > 1000 && stats.small.guards > 0);
     println!("{stats}\n{}", casemate::protections());
+    let usage = casemate::usage();
+    assert!(usage.live_objects > 1000 && usage.live_bytes >= usage.live_objects * 16);
+    assert!(usage.allocated >= usage.live_objects && usage.committed >= usage.live_bytes);
+    assert!(usage.guards > 0 && usage.heaps >= 4, "{usage:?}");
     drop(held);
     casemate::verify().unwrap();
 }

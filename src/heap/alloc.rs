@@ -50,6 +50,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     ) -> Outcome<Object> {
         let request = &Request { size, align, origin };
         self.ensure_started()?;
+        self.tick();
         if P::SET.has(Set::SAMPLED_GUARDS) && self.is_sampled(request) {
             let object = self.allocate_guarded(request)?;
             if object.is_some() {
@@ -117,6 +118,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
 
     fn allocate_large(&self, request: &Request) -> Outcome<Object> {
         self.ensure_started()?;
+        self.tick();
         self.notice_fork()?;
         let heeded = self.heed_limit();
         let mut object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
@@ -127,6 +129,12 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             return Ok(object);
         }
         large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)
+    }
+
+    fn tick(&self) {
+        if let Some(tick) = self.plan().tick {
+            tick();
+        }
     }
 
     /// A small object against a guard page of its own.

@@ -12,7 +12,7 @@
 
 use super::bin::Bin;
 use super::thread_heap::ThreadHeap;
-use super::{Heap, Request};
+use super::{Claim, Heap, Request};
 use crate::bitmap::bit;
 use crate::canary::{Key, Words};
 use crate::geometry::{Region, SlabId, SlotId};
@@ -118,12 +118,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Frees an object of a group that the calling thread owns.
     #[inline(always)]
-    pub(super) fn free_fast(
-        self,
-        thread: &Thread<'_>,
-        at: usize,
-        request: Option<Request>,
-    ) -> Option<Freed> {
+    pub(super) fn free_fast(self, thread: &Thread<'_>, at: usize, claim: Claim) -> Option<Freed> {
         let plan = self.plan();
         let number = at.wrapping_sub(plan.slots) >> plan.region_shift;
         if number >= plan.regions {
@@ -150,13 +145,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         // SAFETY: decoded, so below the group's number of slots.
         let (record, live) = unsafe { group.allocated_record(slot) }?;
-        if let Some(request) = request {
-            let room = region.room as usize;
-            let slack = room.wrapping_sub(request.size);
-            let shape = Record::shape(slack, request.align.trailing_zeros(), request.origin);
-            if !P::SET.has(Set::EXACT) || request.size > room || !record.same_shape(shape) {
-                return None;
-            }
+        if claim.size().is_some() && !P::SET.has(Set::EXACT)
+            || !claim.fits(record, region.room as usize)
+        {
+            return None;
         }
         let size = region.shape.slot as usize;
         // SAFETY: the slot is live and ours, so its slab is open.

@@ -6,13 +6,13 @@ use super::alloc::{owns, place};
 use super::bin::Bin;
 use super::fast::Freed;
 use super::thread_heap::Entry;
-use super::{Heap, Outcome, Request};
+use super::{Claim, Heap, Outcome, Request};
 use crate::bitmap::bit;
 use crate::geometry::{NotASlot, Region, SlotId};
 use crate::large;
 use crate::os::Os;
 use crate::policy::{Policy, Set};
-use crate::record::{Origin, Record};
+use crate::record::Record;
 use crate::slab::group::{Claimed, Group, Handover};
 use crate::slab::inbox::Ticket;
 use crate::slab::memory::{SlotMemory, tail_word};
@@ -30,50 +30,39 @@ pub(super) struct Found<'f> {
     pub(super) group: Group<'f>,
 }
 
-/// What the caller says of the object: for `GlobalAlloc`, its exact layout.
-pub(super) type Claim<'r> = Option<&'r Request>;
-
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Frees the object at `at`, allocated by this request where the interface knows it.
     #[inline(always)]
     pub fn free(self, at: usize, request: Option<Request>) -> Outcome<()> {
-        match self.free_fast(&O::thread(), at, request) {
+        match request {
+            Some(request) => self.free_claiming(at, Claim::exact(request)),
+            None => self.free_claiming(at, Claim::ANY),
+        }
+    }
+
+    /// Frees the object at `at`, of which the caller says this.
+    #[inline(always)]
+    pub fn free_claiming(self, at: usize, claim: Claim) -> Outcome<()> {
+        match self.free_fast(&O::thread(), at, claim) {
             Some(Freed::Done) => Ok(()),
             Some(Freed::Ripe) => self.free_ripe(at),
-            Some(Freed::Remote(id)) => self.free_remote(at, id, request),
-            // Scalars, so that nothing has to be in memory on the fast path.
-            None => match request {
-                Some(Request { size, align, origin }) => {
-                    self.free_slow_sized(at, size, align, origin)
-                }
-                None => self.free_slow(at, None),
-            },
+            Some(Freed::Remote(id)) => self.free_remote(at, id, claim),
+            None => self.free_slow(at, claim),
         }
     }
 
     /// The slot is another heap's: claimed, checked, wiped and handed over. `id` is what a form
     /// of free that this heap's owner tried has decoded `at` to.
     #[inline(never)]
-    pub(crate) fn free_remote(
-        self,
-        at: usize,
-        id: SlotId,
-        request: Option<Request>,
-    ) -> Outcome<()> {
+    pub(crate) fn free_remote(self, at: usize, id: SlotId, claim: Claim) -> Outcome<()> {
         let number = at.wrapping_sub(self.plan().slots) >> self.plan().region_shift;
-        let Some(region) = self.region_at(number) else { return self.free_slow(at, request) };
+        let Some(region) = self.region_at(number) else { return self.free_slow(at, claim) };
         let found = Found { number, region, id, at, group: self.group_of(region, id) };
-        let claimed = self.claim(&found, request.as_ref())?;
+        let claimed = self.claim(&found, claim)?;
         self.finish_claimed(&found, claimed)
     }
 
     /// The object at `at` was freed and its group is ripe.
-    #[cold]
-    #[inline(never)]
-    fn free_slow_sized(self, at: usize, size: usize, align: usize, origin: Origin) -> Outcome<()> {
-        self.free_slow(at, Some(Request { size, align, origin }))
-    }
-
     #[cold]
     #[inline(never)]
     fn free_ripe(self, at: usize) -> Outcome<()> {
@@ -130,7 +119,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         mut entry: Entry<'f>,
         bin: &Bin,
         found: &Found<'f>,
-        claim: Claim<'_>,
+        claim: Claim,
     ) -> Outcome<()> {
         let slot = found.id.slot as usize;
         let record = found.group.check_owned(slot).map_err(|kind| self.blame(found, kind))?;
@@ -152,8 +141,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Not the owner's own slot, or not a slot, or no heap of one's own.
     #[cold]
-    fn free_slow(&self, at: usize, request: Option<Request>) -> Outcome<()> {
-        let claim = request.as_ref();
+    #[inline(never)]
+    fn free_slow(self, at: usize, claim: Claim) -> Outcome<()> {
         if !super::start::is_ready(self.frozen) {
             return Err(Violation::new(Kind::ForeignPointer).at(Place::Unknown, at));
         }
@@ -161,6 +150,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let thread = O::thread();
         self.check_index(&thread)?;
         let Some(found) = self.find_slot(at)? else {
+            if self.free_nothing(at, claim)? {
+                return Ok(());
+            }
             return large::free::<O, P>(&self.grounds(), at, claim);
         };
         if let Some(entry) = self.enter(&thread)
@@ -179,7 +171,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// Steps 1 to 4 of a free by someone who does not own the group, without the wipe.
-    pub(super) fn claim(&self, found: &Found<'f>, claim: Claim<'_>) -> Outcome<Claimed> {
+    pub(super) fn claim(&self, found: &Found<'f>, claim: Claim) -> Outcome<Claimed> {
         let slot = found.id.slot as usize;
         let claimed = found.group.claim(slot).map_err(|kind| self.blame(found, kind))?;
         self.check(found, claimed.record, claim)?;
@@ -204,10 +196,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Size and alignment are those allocated, and nothing behind the object was written to.
     #[inline(always)]
-    pub(super) fn check(&self, found: &Found<'f>, record: Record, claim: Claim<'_>) -> Outcome<()> {
-        if let Some(request) = claim {
-            self.check_shape(found, record, request)?;
-        }
+    pub(super) fn check(&self, found: &Found<'f>, record: Record, claim: Claim) -> Outcome<()> {
+        self.check_claim(found, record, claim)?;
         if P::SET.has(Set::CANARY) && found.region.has_canary() {
             let words = self.plan().key.words(found.at, record.generation());
             if !self.memory(found).is_sealed(record.slack(), words) {
@@ -215,39 +205,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
         }
         Ok(())
-    }
-
-    #[inline(always)]
-    fn check_shape(&self, found: &Found<'f>, record: Record, request: &Request) -> Outcome<()> {
-        let room = found.region.room as usize;
-        if P::SET.has(Set::EXACT) {
-            let slack = room.wrapping_sub(request.size);
-            let shape = Record::shape(slack, request.align.trailing_zeros(), request.origin);
-            if slack > room || !record.same_shape(shape) {
-                return Err(self.wrong_shape(found, record, request));
-            }
-        } else if !self.is_class_of(found.number, request) {
-            return Err(self.blame(found, Kind::WrongSize));
-        }
-        Ok(())
-    }
-
-    /// Without exact records: the request would be served by this region.
-    fn is_class_of(&self, number: usize, request: &Request) -> bool {
-        crate::size_class::classify(request.size, request.align, self.plan().page_shift)
-            .is_some_and(|class| self.region_of(class, request) == number)
-    }
-
-    #[cold]
-    fn wrong_shape(&self, found: &Found<'f>, record: Record, request: &Request) -> Violation {
-        let room = found.region.room as usize;
-        let size = room.wrapping_sub(record.slack());
-        let kind = if size == request.size && request.origin == Origin::Layout {
-            Kind::WrongAlignment
-        } else {
-            Kind::WrongSize
-        };
-        self.blame(found, kind)
     }
 
     /// The canary of the slot below, as its owner, who knows its state exactly.

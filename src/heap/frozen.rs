@@ -7,6 +7,7 @@ use super::small::PAGE_SHIFT;
 use super::thread_heap::ThreadHeap;
 use crate::canary::Key;
 use crate::geometry::{MOST_REGIONS, Region, Rung};
+use crate::nothing::Extent;
 use crate::os::Features;
 use crate::policy::Set;
 use crate::violation::Violation;
@@ -42,6 +43,8 @@ pub struct Plan {
     pub large: (usize, usize),
     /// Address and most entries of the table of large objects.
     pub large_table: (usize, usize),
+    /// Addresses for objects of no bytes.
+    pub nothing: Extent,
     /// Most bytes that a region grows by at once.
     pub most_step: usize,
     /// Most mappings before guards are left out.
@@ -52,6 +55,8 @@ pub struct Plan {
     pub policy_name: &'static str,
     /// Runs before the abort.
     pub hook: Option<Hook>,
+    /// Runs on slow paths of allocation.
+    pub tick: Option<fn()>,
     /// Whether reports name addresses.
     pub addresses: bool,
     /// Whether the page is read-only, and sealed.
@@ -83,11 +88,13 @@ impl Plan {
         meta: (0, 0),
         large: (0, 0),
         large_table: (0, 0),
+        nothing: Extent::NONE,
         most_step: 0,
         most_mappings: 0,
         policy: Set::NONE,
         policy_name: "",
         hook: None,
+        tick: None,
         addresses: false,
         protected: false,
         sealed: false,

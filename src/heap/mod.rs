@@ -12,11 +12,13 @@
 
 mod alloc;
 pub mod bin;
+mod claim;
 mod entry;
 mod fast;
 mod fork;
 mod free;
 pub mod frozen;
+mod nothing;
 mod realloc;
 mod refill;
 mod reuse;
@@ -26,15 +28,18 @@ mod start;
 mod stats;
 pub mod thread_heap;
 mod trim;
+mod usable;
+mod usage;
 mod verify;
 
-pub use crate::request::{Outcome, Request};
+pub use crate::request::{Claim, Outcome, Request};
 pub(crate) use fast::Freed;
 pub use frozen::{Frozen, Hook, Plan, Status};
 pub use reuse::quarantine;
 pub use small::{PAGE_SHIFT, SMALL};
 pub use start::Options;
 pub use stats::{ClassStats, ProtectionReport, Stats};
+pub use usage::Usage;
 pub use verify::Verified;
 
 use crate::os::Os;

@@ -4,7 +4,7 @@
 
 use super::alloc::{Object, owns};
 use super::free::Found;
-use super::{Heap, Outcome, Request};
+use super::{Claim, Heap, Outcome, Request};
 use crate::large;
 use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
@@ -19,11 +19,20 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// `old` is what it was allocated with, where the interface knows. What the object leaves
     /// behind, in its slot or elsewhere, is wiped.
     pub fn reallocate(&self, at: usize, old: Option<&Request>, new: &Request) -> Outcome<Object> {
+        let claim = old.map_or(Claim::ANY, |&old| Claim::exact(old));
+        self.reallocate_claiming(at, claim, new)
+    }
+
+    /// The same for an object of which the caller says this.
+    pub fn reallocate_claiming(&self, at: usize, old: Claim, new: &Request) -> Outcome<Object> {
         if !super::start::is_ready(self.frozen) {
             return Err(Violation::new(Kind::ForeignPointer).at(Place::Unknown, at));
         }
         self.notice_fork()?;
         let Some(found) = self.find_slot(at)? else {
+            if self.is_nothing(at) {
+                return self.reallocate_nothing(at, old, new);
+            }
             return self.reallocate_large(at, old, new);
         };
         let stays = classify(new.size, new.align, self.plan().page_shift)
@@ -40,7 +49,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 return self.resize(&found, record, new);
             }
             drop(entry);
-            return self.copy_owned(&found, record, old, new);
+            return self.copy_owned(&found, record, new);
         }
         self.copy_claimed(&found, old, new)
     }
@@ -66,31 +75,21 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// The owner moves the object to another slot.
-    fn copy_owned(
-        &self,
-        found: &Found<'f>,
-        record: Record,
-        old: Option<&Request>,
-        new: &Request,
-    ) -> Outcome<Object> {
+    fn copy_owned(&self, found: &Found<'f>, record: Record, new: &Request) -> Outcome<Object> {
         let Some(target) = self.allocate(*new)? else { return Ok(None) };
         let room = found.region.room as usize;
         let size = (room - record.slack()).min(new.size);
         // SAFETY: the target was just allocated with `new.size` bytes and is not the old slot,
         // which is still live.
         unsafe { self.memory(found).copy_to(target.as_ptr(), size) };
-        self.free(found.at, old.copied())?;
+        // What its caller says was compared before.
+        self.free_claiming(found.at, Claim::ANY)?;
         Ok(Some(target))
     }
 
     /// Someone else moves it: the object is claimed before a byte of it is read, so that a racing
     /// free can neither wipe it meanwhile nor hand it out.
-    fn copy_claimed(
-        &self,
-        found: &Found<'f>,
-        old: Option<&Request>,
-        new: &Request,
-    ) -> Outcome<Object> {
+    fn copy_claimed(&self, found: &Found<'f>, old: Claim, new: &Request) -> Outcome<Object> {
         // The target of a stale realloc could otherwise be the very slot that it names.
         let slot = found.id.slot as usize;
         found.group.check_live(slot).map_err(|kind| self.blame(found, kind))?;
@@ -105,7 +104,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(Some(target))
     }
 
-    fn reallocate_large(&self, at: usize, old: Option<&Request>, new: &Request) -> Outcome<Object> {
+    fn reallocate_large(&self, at: usize, old: Claim, new: &Request) -> Outcome<Object> {
         let small = classify(new.size, new.align, self.plan().page_shift).is_some();
         if !small {
             self.heed_limit();

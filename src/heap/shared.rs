@@ -6,6 +6,7 @@
 use super::frozen::{Frozen, Plan};
 use crate::geometry::MOST_REGIONS;
 use crate::large::LargeState;
+use crate::nothing::Nothing;
 use crate::os::pointer;
 use crate::slab::lock::Lock;
 use crate::slab::pool::Pool;
@@ -28,6 +29,10 @@ pub struct SharedState {
     pub mappings: AtomicUsize,
     /// RLIMIT_AS for which the reservations were last cut; 0 for never.
     pub limit: AtomicUsize,
+    /// Objects in slots that were freed by another interface than they were allocated with.
+    pub mismatches: AtomicU64,
+    /// Claims of zero-size addresses.
+    pub nothing: Nothing,
     /// Forks seen, as parent or child.
     pub forks: AtomicU32,
     /// Serialises making heaps and cutting reservations.

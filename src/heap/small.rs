@@ -22,7 +22,7 @@ use super::{Heap, Plan};
 use crate::geometry::{HEADER, Region, Shape, SlabId, SlotId};
 use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
-use crate::record::{Origin, Record};
+use crate::record::{Manner, Record};
 use crate::size_class::{CANARY, SizeClass, classify};
 use crate::slab::group::{Group, LiveSet};
 use crate::slab::memory::{MOST_SLACK, SlotMemory, tail_word};
@@ -115,15 +115,15 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// An object of `size` bytes, aligned to 16 or less.
     ///
     /// # Safety
-    /// The class of slots of `LEN` bytes serves this size at such alignments.
+    /// The class of slots of `LEN` bytes serves this size at such alignments, and `manner` names
+    /// one.
     #[inline(always)]
     pub(crate) unsafe fn allocate_of<const LEN: usize>(
         self,
         size: usize,
-        align: usize,
-        origin: Origin,
+        manner: Manner,
     ) -> Option<NonNull<u8>> {
-        if !Self::QUICK || align > 16 {
+        if !Self::QUICK {
             return None;
         }
         let slack = LEN - CANARY - size;
@@ -146,7 +146,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // SAFETY: while the magazine holds slots, `bin.group` is the metadata of their group, and
         // it holds slots of their group only.
         let group = unsafe { group_at(bin.group.load(Relaxed), Slots::<LEN>::GROUP) };
-        let shape = Record::shape(slack, align.trailing_zeros(), origin);
+        let shape = manner.shape().with_slack(slack);
         // SAFETY: as above.
         let (record, live) = unsafe { group.begin_known(slot, shape) }?;
         bin.count.store(left, Relaxed);
@@ -170,12 +170,25 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self,
         at: usize,
         size: usize,
-        align: usize,
-        origin: Origin,
+        manner: Manner,
     ) -> Option<Freed> {
         let slack = LEN - CANARY - size;
-        let align = align.trailing_zeros();
-        self.free_if::<LEN>(at, |record| record.is_shape(slack, align, origin).then_some(slack))
+        self.free_if::<LEN>(at, |record| record.is(slack, manner).then_some(slack))
+    }
+
+    /// Frees an object of any size, of a group that the calling thread owns, whose origin and, if
+    /// `align`, alignment are these.
+    #[inline(always)]
+    pub(crate) fn free_any_of<const LEN: usize>(
+        self,
+        at: usize,
+        manner: Manner,
+        align: bool,
+    ) -> Option<Freed> {
+        self.free_if::<LEN>(at, |record| {
+            let slack = record.slack();
+            (slack <= Slots::<LEN>::MOST && record.is_in(manner, align)).then_some(slack)
+        })
     }
 
     /// Frees an object if `slack` finds its record to be right and tells its slack.

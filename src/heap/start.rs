@@ -8,12 +8,13 @@ use super::{Heap, Outcome};
 use crate::canary::Key;
 use crate::geometry::{MOST_REGIONS, Region, Rung, Shape, ladder};
 use crate::large;
+use crate::nothing::Extent;
 use crate::os::{MapError, Os};
 use crate::policy::{Policy, Set};
 use crate::rng::Stream;
 use crate::size_class::{CLASSES, SizeClass};
 use crate::slab::provider::most_step;
-use crate::units::{GIB, align_up, round_up};
+use crate::units::{GIB, MIB, align_up, round_up};
 use crate::violation::{Kind, Violation};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -22,6 +23,9 @@ use core::sync::atomic::Ordering::Relaxed;
 pub struct Options {
     /// Runs before the abort.
     pub hook: Option<Hook>,
+    /// Runs on slow paths of allocation, in any thread, outside the heap's locks: for whoever keeps
+    /// a record of the heap's numbers. It must not allocate.
+    pub tick: Option<fn()>,
     /// Whether reports name addresses.
     pub addresses: bool,
     /// Whether the start-up page is a static, which may be made read-only for good.
@@ -44,6 +48,8 @@ struct MetaLayout {
     shared: usize,
     heaps: usize,
     most_heaps: usize,
+    nothing: usize,
+    nothing_len: usize,
     table: usize,
     table_entries: usize,
     regions: usize,
@@ -52,7 +58,8 @@ struct MetaLayout {
 
 impl Options {
     /// No hook, no addresses, a heap that may end.
-    pub const DEFAULT: Options = Options { hook: None, addresses: false, for_good: false };
+    pub const DEFAULT: Options =
+        Options { hook: None, tick: None, addresses: false, for_good: false };
 }
 
 impl<O: Os, P: Policy> Heap<'_, O, P> {
@@ -102,13 +109,21 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         plan.features = features;
         plan.shared = spans.meta + spans.layout.shared;
         plan.meta = (spans.meta, spans.layout.len);
-        plan.large = large_window::<O>(plan.regions << plan.region_shift, &spans, &mut random);
+        let slots_len = (plan.regions << plan.region_shift) + page + spans.layout.nothing_len;
+        plan.large = large_window::<O>(slots_len, &spans, &mut random);
         plan.large_table = (spans.meta + spans.layout.table, spans.layout.table_entries);
+        plan.nothing = Extent {
+            start: spans.slots + (plan.regions << plan.region_shift) + page,
+            len: spans.layout.nothing_len,
+            map: spans.meta + spans.layout.nothing,
+            reserved: spans.rung.reserved,
+        };
         plan.most_step = most_step(limit);
         plan.most_mappings = O::mapping_limit() / 4 * 3;
         plan.policy = P::SET;
         plan.policy_name = P::NAME;
         plan.hook = options.hook;
+        plan.tick = options.tick;
         plan.addresses = options.addresses;
         lay_out_regions::<O, P>(&mut plan, &spans, page, &mut random);
         self.finish(plan, &spans, options).ok_or(start_up)
@@ -176,7 +191,8 @@ fn place<O: Os, P: Policy>(
     let regions = CLASSES * P::PARTITIONS;
     for rung in ladder(regions, bits - 3, reserve) {
         let layout = meta_layout::<O, P>(rung, page, limit, random);
-        let slots_len = regions << rung.region_shift;
+        // Behind the last region, after a page: the addresses of objects of no bytes.
+        let slots_len = (regions << rung.region_shift) + page + layout.nothing_len;
         for _ in 0..TRIES {
             let slots = draw::<O>(bits, slots_len, page, random)?;
             let meta = draw::<O>(bits, layout.len, page, random)?;
@@ -263,6 +279,8 @@ fn meta_layout<O: Os, P: Policy>(
         Some(limit) => table_entries(limit),
         None => 1 << 20,
     };
+    let nothing_len = if rung.reserved { 16 * MIB } else { MIB };
+    let nothing = next(Extent::map_bytes(nothing_len));
     let table = next(large::table_bytes(table_entries));
     let mut regions_len = 0usize;
     for class in (0..CLASSES).filter_map(SizeClass::new) {
@@ -273,7 +291,17 @@ fn meta_layout<O: Os, P: Policy>(
     }
     let regions = next(regions_len);
     let len = at + page * (1 + random.below::<O>(256) as usize);
-    MetaLayout { shared, heaps, most_heaps, table, table_entries, regions, len }
+    MetaLayout {
+        shared,
+        heaps,
+        most_heaps,
+        nothing,
+        nothing_len,
+        table,
+        table_entries,
+        regions,
+        len,
+    }
 }
 
 /// Entries of the table of large objects under a limit: objects are hardly ever below 64 KiB.

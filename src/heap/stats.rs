@@ -122,7 +122,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         stats
     }
 
-    fn add_region(&self, number: usize, class: &mut ClassStats) {
+    pub(super) fn add_region(&self, number: usize, class: &mut ClassStats) {
         let (plan, shared) = (self.plan(), self.shared());
         let (Some(region), Some(state)) = (plan.region.get(number), shared.region.get(number))
         else {
@@ -179,7 +179,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
 }
 
 impl ClassStats {
-    const EMPTY: ClassStats = ClassStats {
+    pub(super) const EMPTY: ClassStats = ClassStats {
         slot: 0,
         live: 0,
         allocated: 0,

@@ -93,6 +93,16 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(large::give_way::<O, P>(&self.grounds()) || given)
     }
 
+    /// Gives back what is free and not in use: [`give_way`](Heap::give_way) without need. False if
+    /// that was nothing.
+    pub fn trim(&self) -> Outcome<bool> {
+        if !super::start::is_ready(self.frozen) {
+            return Ok(false);
+        }
+        self.notice_fork()?;
+        self.give_way(0)
+    }
+
     /// Gives back every slab of a heap that holds no object, after the shortest wait.
     fn purge_empty(&self, entry: &mut Entry<'f>) -> Outcome<bool> {
         let mut given = false;

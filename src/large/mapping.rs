@@ -42,8 +42,11 @@ pub fn make<O: Os, P: Policy>(
 ) -> Option<Mapping> {
     let page = grounds.ground.page;
     let align = align.max(page);
-    let (window, window_len) = grounds.window;
-    for _ in 0..TRIES {
+    for attempt in 0..2 * TRIES {
+        let (window, window_len) = match attempt < TRIES {
+            true => grounds.window,
+            false => elsewhere::<O>(grounds)?,
+        };
         let mut guard = || match P::SET.has(Set::RANDOM_OFFSET) {
             true => (1 + table.random().below::<O>(GUARD_PAGES) as usize) * page,
             false => page,
@@ -64,6 +67,16 @@ pub fn make<O: Os, P: Policy>(
         }
     }
     None
+}
+
+/// Where to try when the window is full: all addresses. Somebody else's reservation can cover it,
+/// since nothing holds it: another Casemate in the process, or a runtime that reserves terabytes.
+/// Only while the heap's own spans are reserved, or an object could be placed in one of them.
+fn elsewhere<O: Os>(grounds: &Grounds<'_>) -> Option<(usize, usize)> {
+    let whole = grounds.ground.reserved && grounds.state_limit() == 0;
+    let len = 1usize << (O::address_bits() - 1);
+    // From a quarter up: the lowest addresses belong to programs at fixed ones.
+    whole.then_some((len / 2, len))
 }
 
 /// Maps it, by guard markers in one writable mapping where they work.

@@ -14,7 +14,8 @@ pub use table::{EntryState, LargeEntry, LargeState, Table, table_bytes};
 use crate::canary::Key;
 use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
-use crate::request::{Outcome, Request};
+use crate::record::Origin;
+use crate::request::{Claim, Difference, Outcome, Request};
 use crate::slab::provider::Ground;
 use crate::units::{MIB, align_up, round_up};
 use crate::violation::{Kind, Place, Violation};
@@ -67,8 +68,46 @@ pub enum Fit {
     End,
 }
 
+/// Set in an entry's shape once the program has taken over the whole of its pages.
+const TAKEN_OVER: u32 = 1 << 7;
+
+/// log2 of the alignment, and the origin, as an entry has them.
 fn shape(request: &Request) -> u32 {
     request.align.trailing_zeros() | (request.origin as u32) << 8
+}
+
+/// The object is what its caller says, or differs in a way that is only counted.
+fn check_claim<P: Policy>(
+    grounds: &Grounds<'_>,
+    entry: &LargeEntry,
+    claim: Claim,
+) -> Result<(), Kind> {
+    let (shape, size) = (entry.shape(), entry.size.load(Relaxed));
+    if let Some(claimed) = claim.size() {
+        let right = if shape & TAKEN_OVER != 0 {
+            // Any size that needs as many pages.
+            claimed <= size && size - claimed < grounds.ground.page
+        } else {
+            claimed == size
+        };
+        if !right {
+            return Err(Kind::WrongSize);
+        }
+    }
+    let origin = Origin::of(shape >> 8);
+    match claim.differs(origin, shape & 0x3f) {
+        None => Ok(()),
+        Some(Difference::Align) => Err(Kind::WrongAlignment),
+        Some(Difference::Interface)
+            if P::MATCHED || origin == Origin::Layout || claim.origin() == Some(Origin::Layout) =>
+        {
+            Err(Kind::WrongInterface)
+        }
+        Some(Difference::Interface) => {
+            grounds.state.mismatches.fetch_add(1, Relaxed);
+            Ok(())
+        }
+    }
 }
 
 /// A mapping of its own for a request; `None` if memory, address space or the table is exhausted.
@@ -176,7 +215,7 @@ fn find_live<O: Os, P: Policy>(
     grounds: &Grounds<'_>,
     table: &Table<'_, O>,
     at: usize,
-    claim: Option<&Request>,
+    claim: Claim,
 ) -> Outcome<u32> {
     let fail = |kind| Err(Violation::new(kind).at(Place::Large, at));
     let Some(number) = table.find(at) else {
@@ -190,13 +229,8 @@ fn find_live<O: Os, P: Policy>(
     if entry.state() != EntryState::Live {
         return fail(Kind::DoubleFree);
     }
-    if let Some(request) = claim {
-        if entry.size.load(Relaxed) != request.size {
-            return fail(Kind::WrongSize);
-        }
-        if entry.shape() != shape(request) {
-            return fail(Kind::WrongAlignment);
-        }
+    if let Err(kind) = check_claim::<P>(grounds, entry, claim) {
+        return fail(kind);
     }
     if P::SET.has(Set::CANARY) && !is_sealed(grounds, entry) {
         return fail(Kind::Overflow);
@@ -205,11 +239,7 @@ fn find_live<O: Os, P: Policy>(
 }
 
 /// Frees a large object.
-pub fn free<O: Os, P: Policy>(
-    grounds: &Grounds<'_>,
-    at: usize,
-    claim: Option<&Request>,
-) -> Outcome<()> {
+pub fn free<O: Os, P: Policy>(grounds: &Grounds<'_>, at: usize, claim: Claim) -> Outcome<()> {
     let Some(mut table) = grounds.table::<O>() else {
         // A signal handler that interrupted the table's own lock: the object stays, unused and
         // inaccessible to nobody but its former owner.
@@ -288,7 +318,7 @@ pub fn give_way<O: Os, P: Policy>(grounds: &Grounds<'_>) -> bool {
 pub fn resize<O: Os, P: Policy>(
     grounds: &Grounds<'_>,
     at: usize,
-    claim: Option<&Request>,
+    claim: Claim,
     request: &Request,
 ) -> Outcome<Option<NonNull<u8>>> {
     let Some(mut table) = grounds.table::<O>() else { return Ok(None) };
@@ -357,6 +387,23 @@ fn clear(from: usize, to: usize) {
         // SAFETY: the caller passes a part of an object's accessible pages that it may write.
         unsafe { crate::wipe::wipe_long(pointer(from), to - from) }
     }
+}
+
+/// The program takes over the whole of the pages of the object at `at`: how many bytes from there
+/// it may use from now on. `None` as for [`size_of_object`].
+pub fn take_over<O: Os, P: Policy>(grounds: &Grounds<'_>, at: usize) -> Outcome<Option<usize>> {
+    let Some(table) = grounds.table::<O>() else { return Ok(None) };
+    let number = find_live::<O, P>(grounds, &table, at, Claim::ANY)?;
+    let entry = table.entry(number);
+    let made = mapping_of(entry);
+    let (start, size) = (entry.start.load(Relaxed), entry.size.load(Relaxed));
+    let usable = made.data + made.data_len - start;
+    if usable != size {
+        clear(start + size, start + usable);
+        entry.size.store(usable, Relaxed);
+    }
+    entry.set(EntryState::Live, entry.shape() | TAKEN_OVER);
+    Ok(Some(usable))
 }
 
 /// The size of the live large object at `at`, 0 if there is none; `None` for a signal handler

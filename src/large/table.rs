@@ -77,6 +77,8 @@ pub struct LargeState {
     pub waiting: AtomicU64,
     /// Guard bytes around objects alive.
     pub guard_bytes: AtomicU64,
+    /// Objects freed by another interface than they were allocated with.
+    pub mismatches: AtomicU64,
     /// Objects alive that have no guard.
     pub bare: AtomicU64,
     random: UnsafeCell<MaybeUninit<Stream>>,

@@ -12,6 +12,7 @@ mod limited;
 mod load;
 mod lowered;
 mod mappings;
+mod window;
 
 #[global_allocator]
 static HEAP: casemate::Casemate = casemate::Casemate::new();

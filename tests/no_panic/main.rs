@@ -75,7 +75,7 @@ fn the_allocation_path_has_no_panic_and_the_free_wipes() {
             let section = format!("--section=.text.{body}");
             graph::zero_stores(&tool("objdump", &["-d", "--no-show-raw-insn", &section], &library))
         };
-        let is_small = |name: &&String| name.contains("Small") && name.contains("4free");
+        let is_small = |name: &&String| name.contains("Bodies") && name.contains("7free_of");
         let mut small: Vec<_> = reached.iter().filter(is_small).map(|body| stores(&body)).collect();
         small.sort_unstable();
         let slots = [

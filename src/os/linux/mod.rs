@@ -10,6 +10,7 @@
 //! | `entropy` | random bytes |
 //! | `futex` | sleeping and waking |
 //! | `thread` | thread identity, thread exit |
+//! | `words` | the heap's words in thread-local storage |
 //! | `fork` | fork handlers |
 //! | `report` | the last words, and the end |
 //!
@@ -29,6 +30,7 @@ mod report;
 #[cfg(test)]
 mod testing;
 mod thread;
+mod words;
 
 use super::{Features, ForkHooks, MapError, Os, Thread, ThreadExit};
 use core::sync::atomic::AtomicU32;

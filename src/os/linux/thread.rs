@@ -1,27 +1,14 @@
-//! Layer: os. Who the calling thread is, and when it ends. The only file that names `std`: its
-//! `thread_local!` is the one stable way to thread-local storage that is not a call into libc.
+//! Layer: os. Who the calling thread is, and when it ends.
 //!
 //! No pointer to a function is kept here: the key's destructor is chosen at compile time. libc
 //! has its own table of them, in writable memory.
 #![expect(unsafe_code, reason = "thread-specific keys; a thread-local's lifetime")]
 
-extern crate std;
-
-use super::report;
+use super::words::words;
 use crate::os::{Thread, ThreadExit};
-use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
-
-std::thread_local! {
-    /// The heap's word; its address is the thread's identity.
-    static WORD: Cell<u32> = const { Cell::new(0) };
-    /// The ranks of the heap's locks that the thread holds.
-    static HELD: Cell<u32> = const { Cell::new(0) };
-    /// How often this thread's exit destructor was called.
-    static ROUNDS: Cell<u32> = const { Cell::new(0) };
-}
 
 /// The round of four (`PTHREAD_DESTRUCTOR_ITERATIONS`) in which the hook runs. One is left over
 /// for what later destructors make the thread use.
@@ -33,18 +20,12 @@ static KEY: AtomicU32 = AtomicU32::new(0);
 /// The calling thread.
 #[inline]
 pub(super) fn current<'t>() -> Thread<'t> {
-    // Constant and without a destructor, the cell is there from the thread's first instruction
-    // to its last; the other arm is compiled away.
-    let address = ptr::from_ref::<Cell<u32>>;
-    let (Ok(word), Ok(held)) = (WORD.try_with(address), HELD.try_with(address)) else {
-        report::abort()
-    };
-    let identity = word.addr();
-    // SAFETY: the cells live as long as their thread, and neither the references nor `Thread` can
+    let words = words();
+    // SAFETY: the words live as long as their thread, and neither the references nor `Thread` can
     // be sent to another (`Cell` is not `Sync`), so they are never used after it. Cells may be
     // shared.
-    let (word, held) = unsafe { (&*word, &*held) };
-    Thread { identity, word, held }
+    let words = unsafe { &*words };
+    Thread { identity: ptr::from_ref(words).addr(), word: &words.word, held: &words.held }
 }
 
 /// Has `H::run` called when this thread ends. All calls in a process must name the same `H`.
@@ -82,11 +63,10 @@ fn key<H: ThreadExit>() -> Option<libc::pthread_key_t> {
 
 /// Called by libc when a thread that was armed ends: waits for a late round, then runs the hook.
 unsafe extern "C" fn destructor<H: ThreadExit>(_: *mut c_void) {
-    let round = ROUNDS.try_with(|rounds| {
-        rounds.set(rounds.get().saturating_add(1));
-        rounds.get()
-    });
-    let early = round.is_ok_and(|round| round < HOOK_ROUND);
+    // SAFETY: this thread's own words, which live until it has ended.
+    let rounds = unsafe { &(*words()).rounds };
+    rounds.set(rounds.get().saturating_add(1));
+    let early = rounds.get() < HOOK_ROUND;
     let armed = || KEY.load(Ordering::Acquire).checked_sub(1).is_some_and(arm);
     // Too early a hook is better than none.
     if !(early && armed()) {

@@ -1,0 +1,93 @@
+//! The report's file: made, handed down by number, read.
+
+use crate::Failure;
+use crate::system::process;
+use casemate_report::layout::{Table, VARIABLE};
+use casemate_report::mapping;
+use std::env;
+use std::ffi::OsString;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::process::Command;
+
+/// A table and the descriptor that children inherit.
+pub struct Channel {
+    file: OwnedFd,
+    table: &'static Table,
+}
+
+impl Channel {
+    /// Makes an empty one.
+    pub fn new() -> Result<Channel, Failure> {
+        let failed = |what: &str| Failure::new(format!("no report file: {what}"));
+        let file = process::report_file().map_err(|error| failed(&error.to_string()))?;
+        let table = mapping::open(file.as_raw_fd()).ok_or_else(|| failed("it cannot be mapped"))?;
+        Ok(Channel { file, table })
+    }
+
+    /// What the processes write to.
+    pub fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    /// The descriptor that children must inherit.
+    pub fn descriptor(&self) -> i32 {
+        self.file.as_raw_fd()
+    }
+
+    /// Sets the two variables.
+    pub fn prepare(&self, command: &mut Command, library: &Path) -> Result<(), Failure> {
+        command.env(VARIABLE, self.descriptor().to_string());
+        command.env("LD_PRELOAD", preload(library, env::var_os("LD_PRELOAD"))?);
+        Ok(())
+    }
+}
+
+/// The library before all that is preloaded already, other Casemates left out.
+fn preload(library: &Path, before: Option<OsString>) -> Result<OsString, Failure> {
+    let path = library.as_os_str().as_bytes();
+    // The dynamic loader takes both for separators and knows no escape.
+    if path.iter().any(|byte| matches!(byte, b' ' | b':' | b'\n' | b'\t')) {
+        return Err(Failure::new(format!(
+            "{}: LD_PRELOAD cannot hold a path with blanks or colons; name a copy or a link \
+             elsewhere with --lib",
+            library.display()
+        )));
+    }
+    let mut value = path.to_vec();
+    let before = before.unwrap_or_default();
+    for other in before.as_bytes().split(|byte| matches!(byte, b' ' | b':')) {
+        let name = other.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        if !other.is_empty() && !name.starts_with(b"libcasemate") {
+            value.push(b':');
+            value.extend(other);
+        }
+    }
+    Ok(OsString::from_vec(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(before: &str) -> String {
+        let value = preload(Path::new("/opt/libcasemate.so"), Some(before.into()));
+        value.ok().unwrap().into_string().unwrap()
+    }
+
+    #[test]
+    fn what_is_preloaded_stays_behind_the_library() {
+        assert_eq!(joined(""), "/opt/libcasemate.so");
+        assert_eq!(joined("/a.so"), "/opt/libcasemate.so:/a.so");
+        assert_eq!(joined("/a.so b.so::"), "/opt/libcasemate.so:/a.so:b.so");
+        assert_eq!(joined("/x/libcasemate_light.so:/a.so"), "/opt/libcasemate.so:/a.so");
+    }
+
+    #[test]
+    fn separators_in_the_path_are_refused() {
+        for path in ["/my files/libcasemate.so", "/a:b/libcasemate.so"] {
+            assert!(preload(Path::new(path), None).is_err());
+        }
+    }
+}

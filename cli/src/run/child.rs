@@ -1,0 +1,59 @@
+//! Starting the program, passing signals on, and waiting for its end.
+//!
+//! The program stays in the launcher's process group, so the terminal's keys reach both of them:
+//! those the launcher does not pass on. When a key stopped the program, the launcher stops too.
+
+use super::channel::Channel;
+use crate::report::End;
+use crate::system::process::{self, Event};
+use crate::system::signals;
+use casemate_report::layout::Table;
+use casemate_report::reader;
+use std::io;
+use std::process::Command;
+use std::time::Duration;
+
+/// How often a running program is looked at for violations in one of its processes.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Runs the command to its end; `tell` is called when a violation has been found meanwhile.
+pub fn run(
+    mut command: Command,
+    channel: &Channel,
+    mut tell: impl FnMut(&Table),
+) -> io::Result<End> {
+    let held = signals::hold_back();
+    process::prepare(&mut command, held, channel.descriptor());
+    let child = match command.spawn() {
+        Ok(child) => child.id(),
+        Err(error) => {
+            held.restore();
+            return Err(error);
+        }
+    };
+    let mut seen = 0;
+    loop {
+        match signals::next(LOOK) {
+            Some(arrived) if arrived.signal == libc::SIGCHLD => {}
+            // What the program sends to its whole group has reached it.
+            Some(arrived) if !arrived.by_kernel && arrived.sender != child as i32 => {
+                signals::send(child, arrived.signal);
+            }
+            _ => {}
+        }
+        match process::look(child) {
+            Event::Ended(status, resident) => return Ok(End { child, status, resident }),
+            Event::Stopped(signal) if signals::is_stop(signal) => {
+                signals::suffer(signal);
+                // Whoever continued the launcher means the program.
+                signals::send(child, libc::SIGCONT);
+            }
+            Event::Stopped(_) | Event::None => {}
+        }
+        let found = reader::violations(channel.table());
+        if found != seen {
+            seen = found;
+            tell(channel.table());
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What kind of file the program is, and whether the library can be loaded into it.
+
+use super::library::Library;
+use crate::Failure;
+use crate::system::process;
+use object::elf;
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, Sym};
+use object::{Endianness, ReadCache};
+use std::env;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Finds a program as a shell does.
+pub fn find(name: &OsStr) -> Result<PathBuf, Failure> {
+    if name.is_empty() {
+        return Err(Failure::with(Failure::NOT_FOUND, "the program's name is empty"));
+    }
+    if name.as_bytes().contains(&b'/') {
+        return check(PathBuf::from(name));
+    }
+    let search = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let mut refused = None;
+    for directory in env::split_paths(&search) {
+        match check(directory.join(name)) {
+            Ok(path) => return Ok(path),
+            Err(failure) if failure.status == Failure::NOT_EXECUTABLE => {
+                refused.get_or_insert(failure);
+            }
+            Err(_) => {}
+        }
+    }
+    let not_found = || format!("{}: no such program in PATH", name.display());
+    Err(refused.unwrap_or_else(|| Failure::with(Failure::NOT_FOUND, not_found())))
+}
+
+fn check(path: PathBuf) -> Result<PathBuf, Failure> {
+    let about = path.metadata().map_err(|error| {
+        let status = match error.kind() {
+            io::ErrorKind::PermissionDenied => Failure::NOT_EXECUTABLE,
+            _ => Failure::NOT_FOUND,
+        };
+        Failure::with(status, format!("{}: {error}", path.display()))
+    })?;
+    let refuse = |why| Failure::with(Failure::NOT_EXECUTABLE, format!("{}: {why}", path.display()));
+    if about.is_dir() {
+        return Err(refuse("is a directory"));
+    }
+    if !about.is_file() || !process::may_execute(&path) {
+        return Err(refuse("is not executable"));
+    }
+    Ok(path)
+}
+
+/// What the headers of an ELF file say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Class and machine.
+    pub machine: (u8, u16),
+    /// The dynamic loader that it asks for.
+    pub interpreter: Option<PathBuf>,
+    /// The shared objects that it names.
+    pub needed: Vec<Vec<u8>>,
+    /// It defines `malloc` for itself and what it loads.
+    pub own_malloc: bool,
+}
+
+/// Looks at the program and, through the first lines of scripts, at what executes it. Refuses
+/// what the library cannot be loaded into.
+pub fn look_through(program: &Path, library: &Library) -> Result<Object, Failure> {
+    let mut path = program.to_owned();
+    // As many as the kernel allows.
+    for _ in 0..5 {
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // May be executed but not read: it cannot be told what it is.
+            Err(_) => return Ok(Object::unknown(library)),
+        };
+        refuse_privileged(&path, &file)?;
+        if let Some(next) = script(&file) {
+            path = next;
+            continue;
+        }
+        let shown = path.display();
+        let object = read(&file).ok_or_else(|| {
+            let why = format!("{shown}: is neither an ELF program nor a script with a #! line");
+            Failure::with(Failure::NOT_EXECUTABLE, why)
+        })?;
+        object.refuse(&path, library)?;
+        return Ok(object);
+    }
+    let shown = program.display();
+    Err(Failure::with(Failure::NOT_EXECUTABLE, format!("{shown}: too many scripts in a row")))
+}
+
+impl Object {
+    fn unknown(library: &Library) -> Object {
+        Object { interpreter: None, own_malloc: false, ..library.object.clone() }
+    }
+
+    fn refuse(&self, path: &Path, library: &Library) -> Result<(), Failure> {
+        let refuse = |why: String| Err(Failure::new(format!("{}: {why}", path.display())));
+        let theirs = &library.object;
+        if self.machine != theirs.machine {
+            return refuse(format!(
+                "is a program for {}, the library is for {}",
+                machine(self.machine),
+                machine(theirs.machine)
+            ));
+        }
+        let Some(interpreter) = &self.interpreter else {
+            return refuse(
+                "is a static program: it loads no libraries, so its heap cannot be replaced. Link \
+                 it dynamically, or build Casemate into it"
+                    .into(),
+            );
+        };
+        if is_musl(interpreter) != library.is_musl() {
+            let name = |musl| if musl { "musl" } else { "glibc" };
+            return refuse(format!(
+                "is linked with {}, the library with {}",
+                name(is_musl(interpreter)),
+                name(library.is_musl())
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn is_musl(interpreter: &Path) -> bool {
+    interpreter.file_name().is_some_and(|name| name.as_bytes().starts_with(b"ld-musl"))
+}
+
+/// The dynamic loader ignores LD_PRELOAD in programs that gain privileges.
+fn refuse_privileged(path: &Path, file: &File) -> Result<(), Failure> {
+    const SETUID: u32 = 0o4000;
+    const SETGID: u32 = 0o2010;
+    let Ok(about) = file.metadata() else { return Ok(()) };
+    let (user, group) = process::real_ids();
+    let mode = about.mode();
+    let by = if mode & SETUID != 0 && about.uid() != user {
+        "setuid"
+    } else if mode & SETGID == SETGID && about.gid() != group {
+        "setgid"
+    } else if user != 0 && process::has_capabilities(file) {
+        "file capabilities"
+    } else {
+        return Ok(());
+    };
+    if process::gains_nothing() || process::on_nosuid(file) {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{}: gains privileges when it is executed ({by}): the dynamic loader then ignores \
+         LD_PRELOAD. /etc/ld.so.preload works for such programs too",
+        path.display()
+    )))
+}
+
+/// The interpreter that a script's first line names.
+fn script(mut file: &File) -> Option<PathBuf> {
+    use std::os::unix::fs::FileExt;
+    let mut start = [0; 256];
+    let length = file.read_at(&mut start, 0).ok()?;
+    let _ = &mut file;
+    let line = start.get(..length)?.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
+    Some(PathBuf::from(OsStr::from_bytes(words.next()?)))
+}
+
+/// Reads the headers; `None` if it is no ELF program or library, or a damaged one.
+pub fn read(mut file: &File) -> Option<Object> {
+    let mut ident = [0; 16];
+    file.read_exact(&mut ident).ok()?;
+    let data = ReadCache::new(file);
+    if ident.get(..4)? != elf::ELFMAG {
+        return None;
+    }
+    match ident[4] {
+        elf::ELFCLASS64 => headers::<elf::FileHeader64<Endianness>>(&data),
+        elf::ELFCLASS32 => headers::<elf::FileHeader32<Endianness>>(&data),
+        _ => None,
+    }
+}
+
+fn headers<H: FileHeader<Endian = Endianness>>(data: &ReadCache<&File>) -> Option<Object> {
+    let header = H::parse(data).ok()?;
+    let endian = header.endian().ok()?;
+    if !matches!(header.e_type(endian), elf::ET_EXEC | elf::ET_DYN) {
+        return None;
+    }
+    let mut object = Object {
+        machine: (header.e_ident().class, header.e_machine(endian)),
+        interpreter: None,
+        needed: Vec::new(),
+        own_malloc: false,
+    };
+    for segment in header.program_headers(endian, data).ok()? {
+        if let Ok(Some(path)) = segment.interpreter(endian, data) {
+            object.interpreter = Some(PathBuf::from(OsStr::from_bytes(path)));
+        }
+    }
+    // Without section headers the rest cannot be told, which refuses nothing.
+    if let Ok(sections) = header.sections(endian, data) {
+        if let Ok(Some((entries, link))) = sections.dynamic(endian, data)
+            && let Ok(strings) = sections.strings(endian, data, link)
+        {
+            for entry in entries {
+                if entry.tag32(endian) == Some(elf::DT_NEEDED)
+                    && let Some(offset) = entry.val32(endian)
+                    && let Ok(name) = strings.get(offset)
+                {
+                    object.needed.push(name.to_vec());
+                }
+            }
+        }
+        if let Ok(symbols) = sections.symbols(endian, data, elf::SHT_DYNSYM) {
+            object.own_malloc = symbols.iter().any(|symbol| {
+                symbol.is_definition(endian)
+                    && symbol.name(endian, symbols.strings()) == Ok(b"malloc")
+            });
+        }
+    }
+    Some(object)
+}
+
+fn machine((class, machine): (u8, u16)) -> String {
+    let name = match machine {
+        elf::EM_X86_64 if class == elf::ELFCLASS32 => "x32",
+        elf::EM_X86_64 => "x86-64",
+        elf::EM_386 => "32-bit x86",
+        elf::EM_AARCH64 => "64-bit ARM",
+        elf::EM_ARM => "32-bit ARM",
+        elf::EM_RISCV => "RISC-V",
+        elf::EM_PPC64 => "64-bit PowerPC",
+        elf::EM_S390 => "s390",
+        elf::EM_LOONGARCH => "LoongArch",
+        other => return format!("another processor (ELF machine {other})"),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,5 @@
+//! Every system call that `std` has no safe form of.
+
+pub mod limits;
+pub mod process;
+pub mod signals;

@@ -1,0 +1,98 @@
+//! The launcher ends as the program does.
+
+use crate::setup::{Run, casemate, run, run_with, subject};
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+
+#[test]
+fn statuses_are_passed_on() {
+    for status in [0, 1, 7, 125, 255] {
+        let text = status.to_string();
+        let ended = Run::of(run_with(&[], &["exit", &text]));
+        assert_eq!(ended.output.status.code(), Some(status));
+        assert_eq!(ended.said, "", "nothing to say");
+    }
+}
+
+#[test]
+fn signals_are_passed_on() {
+    for signal in [libc::SIGTERM, libc::SIGKILL, libc::SIGUSR1, libc::SIGABRT, libc::SIGPIPE] {
+        let ended = Run::of(run_with(&[], &["raise", &signal.to_string()]));
+        assert_eq!(ended.output.status.signal(), Some(signal));
+    }
+}
+
+#[test]
+fn standard_streams_are_the_programs_own() {
+    let mut command = run_with(&[], &["copy"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"through and through").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"through and through");
+}
+
+#[test]
+fn programs_that_are_not_there_or_not_programs() {
+    for (program, status, words) in [
+        ("no-such-program-anywhere", 127, "no such program in PATH"),
+        ("/no/such/file", 127, "No such file"),
+        ("/", 126, "is a directory"),
+        (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), 126, "is not executable"),
+    ] {
+        let ended = Run::of(casemate(&["run", "--", program]));
+        assert_eq!(ended.output.status.code(), Some(status), "{}", ended.said);
+        assert!(ended.said.contains(words), "{}", ended.said);
+    }
+}
+
+#[test]
+fn programs_are_found_as_a_shell_finds_them() {
+    let mut command = casemate(&["run", "--", "cli_subject", "exit", "3"]);
+    let path = subject();
+    command.env("PATH", format!("/nowhere:{}", path.parent().unwrap().display()));
+    assert_eq!(Run::of(command).output.status.code(), Some(3));
+}
+
+#[test]
+fn a_violation_is_told_in_plain_words() {
+    let ended = run(&["double-free"]);
+    assert_eq!(ended.output.status.signal(), Some(libc::SIGABRT));
+    for words in [
+        "casemate: double free (size class 48)\n",
+        "was ended: double free (size class 48)\n",
+        "what it means  The program freed the same object twice.",
+        "what to do",
+    ] {
+        assert!(ended.said.contains(words), "{words}: {}", ended.said);
+    }
+    assert_eq!(ended.said.matches("was ended").count(), 1);
+    assert!(ended.rows("violation")[0].ends_with(" 1"), "{}", ended.said);
+    let ended = run(&["mismatch"]);
+    assert!(ended.said.contains("into the middle of an object"), "{}", ended.said);
+}
+
+#[test]
+fn a_crash_without_a_violation_is_told_too() {
+    let ended = Run::of(run_with(&[], &["raise", &libc::SIGSEGV.to_string()]));
+    assert_eq!(ended.output.status.signal(), Some(libc::SIGSEGV));
+    assert!(ended.said.contains("met a guard"), "{}", ended.said);
+}
+
+#[test]
+fn each_policy_has_its_library() {
+    for policy in ["light", "full", "strict"] {
+        let ended = Run::of(run_with(&["--stats", "--policy", policy], &["exit", "0"]));
+        assert!(ended.said.contains(&format!("policy {policy};")), "{}", ended.said);
+    }
+}
+
+#[test]
+fn the_environment_is_the_programs_but_for_two_variables() {
+    let mut command = run_with(&[], &["environment"]);
+    command.env("LD_PRELOAD", "libm.so.6:/nowhere/libcasemate_light.so");
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let preload = text.lines().find_map(|line| line.strip_prefix("LD_PRELOAD=")).unwrap();
+    assert!(preload.ends_with("/libcasemate.so:libm.so.6"), "{preload}");
+}

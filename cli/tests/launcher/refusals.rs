@@ -1,0 +1,89 @@
+//! Programs that the library cannot be loaded into are refused with a reason.
+
+use crate::elf;
+use crate::setup::{LIBRARY, Run, Scratch, casemate, subject};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+fn refused(program: &Path) -> String {
+    let ended = Run::of(casemate(&["run", "--", program.to_str().unwrap(), "exit", "0"]));
+    assert!(matches!(ended.output.status.code(), Some(125 | 126)), "{:?}", ended.output);
+    ended.said
+}
+
+#[test]
+fn programs_of_other_kinds() {
+    let scratch = Scratch::new("kinds");
+    let at = |name: &str| scratch.0.join(name);
+    elf::make_static(&at("static"));
+    assert!(refused(&at("static")).contains("is a static program"));
+    elf::make_musl(&at("musl"));
+    assert!(refused(&at("musl")).contains("is linked with musl, the library with glibc"));
+    elf::make_foreign(&at("foreign"));
+    assert!(refused(&at("foreign")).contains("is a program for"));
+    elf::make_damaged(&at("damaged"));
+    assert!(refused(&at("damaged")).contains("neither an ELF program nor a script"));
+}
+
+#[test]
+fn scripts_are_looked_through() {
+    let scratch = Scratch::new("scripts");
+    let script = |name: &str, interpreter: &Path| {
+        let path = scratch.0.join(name);
+        std::fs::write(&path, format!("#!{} exit\n", interpreter.display())).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    };
+    elf::make_static(&scratch.0.join("static"));
+    let outer = script("outer", &script("inner", &scratch.0.join("static")));
+    assert!(refused(&outer).contains("is a static program"));
+    let looped = script("looped", &scratch.0.join("looped"));
+    assert!(refused(&looped).contains("too many scripts"));
+    // `exit FILE` ends with 0: the number cannot be read.
+    let good = script("good", &subject());
+    let ended = Run::of(casemate(&["run", "--stats", "--", good.to_str().unwrap()]));
+    assert_eq!(ended.output.status.code(), Some(0), "{}", ended.said);
+    assert!(ended.said.contains("heap report, 1 process\n"), "{}", ended.said);
+}
+
+#[test]
+fn programs_that_gain_privileges() {
+    let scratch = Scratch::new("privileges");
+    let program = scratch.0.join("setuid");
+    std::fs::copy(subject(), &program).unwrap();
+    if std::os::unix::fs::chown(&program, Some(65534), None).is_err() {
+        println!("skipped: giving a file to another user is not allowed here");
+        return;
+    }
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o4755)).unwrap();
+    let said = refused(&program);
+    assert!(said.contains("gains privileges") && said.contains("setuid"), "{said}");
+}
+
+#[test]
+fn libraries_that_are_none() {
+    let scratch = Scratch::new("libraries");
+    let with = |path: &Path| {
+        let path = path.to_str().unwrap();
+        let ended = Run::of(casemate(&["run", "--lib", path, "--", "true"]));
+        assert_eq!(ended.output.status.code(), Some(125), "{}", ended.said);
+        ended.said
+    };
+    assert!(with(Path::new("/nowhere/libcasemate.so")).contains("No such file"));
+    let text = scratch.0.join("text.so");
+    std::fs::write(&text, "no library").unwrap();
+    assert!(with(&text).contains("is no shared object"));
+    assert!(with(&subject()).contains("without malloc"));
+    let open = scratch.0.join("open.so");
+    std::fs::copy(&*LIBRARY, &open).unwrap();
+    std::fs::set_permissions(&open, PermissionsExt::from_mode(0o666)).unwrap();
+    assert!(with(&open).contains("everybody may write to it"));
+    let blank = scratch.0.join("a b.so");
+    std::fs::copy(&*LIBRARY, &blank).unwrap();
+    assert!(with(&blank).contains("blanks or colons"));
+    // And one that is.
+    let good = scratch.0.join("good.so");
+    std::fs::copy(&*LIBRARY, &good).unwrap();
+    let ended = Run::of(casemate(&["run", "--lib", good.to_str().unwrap(), "--", "true"]));
+    assert_eq!(ended.output.status.code(), Some(0), "{}", ended.said);
+}

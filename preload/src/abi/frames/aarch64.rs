@@ -1,0 +1,150 @@
+//! See `frames`. AAPCS64: arguments in x0, x1, x2; x19 to x21 belong to the caller.
+
+use crate::abi::exhaustion::{dispose, handler, personality, thrower};
+use core::arch::naked_asm;
+
+/// The body of `operator new(size)`: `allocate(size)`; if that is null, all else is `end`'s.
+macro_rules! operator {
+    ($allocate:path, $again:path, $end:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "stp x30, x0, [sp, #-16]!",
+            ".cfi_def_cfa_offset 16",
+            ".cfi_offset x30, -16",
+            "bl {allocate}",
+            "ldp x30, x3, [sp], #16",
+            ".cfi_def_cfa_offset 0",
+            ".cfi_restore x30",
+            "cbz x0, 2f",
+            "ret",
+            "2:",
+            "mov x0, x3",
+            "mov x1, #16",
+            "adrp x2, {again}",
+            "add x2, x2, :lo12:{again}",
+            "b {end}",
+            ".cfi_endproc",
+            allocate = sym $allocate,
+            again = sym $again,
+            end = sym $end,
+        )
+    };
+}
+
+/// The body of `operator new(size, align)`: the same with `again` as `allocate`.
+macro_rules! operator_aligned {
+    ($again:path, $end:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "stp x30, x0, [sp, #-32]!",
+            ".cfi_def_cfa_offset 32",
+            ".cfi_offset x30, -32",
+            "str x1, [sp, #16]",
+            "bl {again}",
+            "ldr x1, [sp, #16]",
+            "ldp x30, x3, [sp], #32",
+            ".cfi_def_cfa_offset 0",
+            ".cfi_restore x30",
+            "cbz x0, 2f",
+            "ret",
+            "2:",
+            "mov x0, x3",
+            "adrp x2, {again}",
+            "add x2, x2, :lo12:{again}",
+            "b {end}",
+            ".cfi_endproc",
+            again = sym $again,
+            end = sym $end,
+        )
+    };
+}
+
+pub(in crate::abi) use {operator, operator_aligned};
+
+/// The loop; where it ends without memory it goes on at 3.
+macro_rules! turns {
+    () => {
+        "stp x30, x19, [sp, #-32]!
+        .cfi_def_cfa_offset 32
+        .cfi_offset x30, -32
+        .cfi_offset x19, -24
+        stp x20, x21, [sp, #16]
+        .cfi_offset x20, -16
+        .cfi_offset x21, -8
+        mov x19, x0
+        mov x20, x1
+        mov x21, x2
+        2:
+        bl {handler}
+        cbz x0, 3f
+        blr x0
+        mov x0, x19
+        mov x1, x20
+        blr x21
+        cbz x0, 2b"
+    };
+}
+
+macro_rules! leave {
+    () => {
+        ".cfi_remember_state
+        ldp x20, x21, [sp, #16]
+        ldp x30, x19, [sp], #32
+        .cfi_def_cfa_offset 0
+        .cfi_restore x20
+        .cfi_restore x21
+        .cfi_restore x30
+        .cfi_restore x19"
+    };
+}
+
+#[unsafe(naked)]
+pub(in crate::abi) extern "C" fn or_throw() {
+    naked_asm!(
+        ".cfi_startproc",
+        turns!(),
+        leave!(),
+        "ret",
+        ".cfi_restore_state",
+        "3:",
+        "bl {thrower}",
+        leave!(),
+        "br x0",
+        ".cfi_endproc",
+        handler = sym handler,
+        thrower = sym thrower,
+    )
+}
+
+#[unsafe(naked)]
+pub(in crate::abi) extern "C" fn or_null() {
+    naked_asm!(
+        ".cfi_startproc",
+        // A 4-byte distance from here.
+        ".cfi_personality 0x1b, {personality}",
+        turns!(),
+        "4:",
+        leave!(),
+        "ret",
+        ".cfi_restore_state",
+        "3:",
+        "mov x0, #0",
+        "b 4b",
+        ".cfi_endproc",
+        handler = sym handler,
+        personality = sym personality,
+    )
+}
+
+/// Where `or_null` goes on when an exception was caught: in its frame, with the exception in x0.
+#[unsafe(naked)]
+pub(in crate::abi) extern "C" fn landing() {
+    naked_asm!(
+        "bl {dispose}",
+        "mov x0, #0",
+        "ldp x20, x21, [sp, #16]",
+        "ldp x30, x19, [sp], #32",
+        "ret",
+        dispose = sym dispose,
+    )
+}

@@ -1,0 +1,158 @@
+//! See `frames`. System V ABI: arguments in rdi, rsi, rdx; rbx, r12, r13 belong to the caller.
+
+use crate::abi::exhaustion::{dispose, handler, personality, thrower};
+use core::arch::naked_asm;
+
+/// The body of `operator new(size)`: `allocate(size)`; if that is null, all else is `end`'s.
+macro_rules! operator {
+    ($allocate:path, $again:path, $end:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "push rdi",
+            ".cfi_def_cfa_offset 16",
+            "call {allocate}",
+            "pop rdi",
+            ".cfi_def_cfa_offset 8",
+            "test rax, rax",
+            "je 2f",
+            "ret",
+            "2:",
+            "mov esi, 16",
+            "lea rdx, [rip + {again}]",
+            "jmp {end}",
+            ".cfi_endproc",
+            allocate = sym $allocate,
+            again = sym $again,
+            end = sym $end,
+        )
+    };
+}
+
+/// The body of `operator new(size, align)`: the same with `again` as `allocate`.
+macro_rules! operator_aligned {
+    ($again:path, $end:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "push rdi",
+            ".cfi_def_cfa_offset 16",
+            "push rsi",
+            ".cfi_def_cfa_offset 24",
+            "push rsi",
+            ".cfi_def_cfa_offset 32",
+            "call {again}",
+            "pop rsi",
+            ".cfi_def_cfa_offset 24",
+            "pop rsi",
+            ".cfi_def_cfa_offset 16",
+            "pop rdi",
+            ".cfi_def_cfa_offset 8",
+            "test rax, rax",
+            "je 2f",
+            "ret",
+            "2:",
+            "lea rdx, [rip + {again}]",
+            "jmp {end}",
+            ".cfi_endproc",
+            again = sym $again,
+            end = sym $end,
+        )
+    };
+}
+
+pub(in crate::abi) use {operator, operator_aligned};
+
+/// The loop; where it ends without memory it goes on at 3.
+macro_rules! turns {
+    () => {
+        "push rbx
+        .cfi_def_cfa_offset 16
+        .cfi_offset rbx, -16
+        push r12
+        .cfi_def_cfa_offset 24
+        .cfi_offset r12, -24
+        push r13
+        .cfi_def_cfa_offset 32
+        .cfi_offset r13, -32
+        mov rbx, rdi
+        mov r12, rsi
+        mov r13, rdx
+        2:
+        call {handler}
+        test rax, rax
+        je 3f
+        call rax
+        mov rdi, rbx
+        mov rsi, r12
+        call r13
+        test rax, rax
+        je 2b"
+    };
+}
+
+macro_rules! leave {
+    () => {
+        ".cfi_remember_state
+        pop r13
+        .cfi_def_cfa_offset 24
+        .cfi_restore r13
+        pop r12
+        .cfi_def_cfa_offset 16
+        .cfi_restore r12
+        pop rbx
+        .cfi_def_cfa_offset 8
+        .cfi_restore rbx"
+    };
+}
+
+#[unsafe(naked)]
+pub(in crate::abi) extern "C" fn or_throw() {
+    naked_asm!(
+        ".cfi_startproc",
+        turns!(),
+        leave!(),
+        "ret",
+        ".cfi_restore_state",
+        "3:",
+        "call {thrower}",
+        leave!(),
+        "jmp rax",
+        ".cfi_endproc",
+        handler = sym handler,
+        thrower = sym thrower,
+    )
+}
+
+#[unsafe(naked)]
+pub(in crate::abi) extern "C" fn or_null() {
+    naked_asm!(
+        ".cfi_startproc",
+        // A 4-byte distance from here.
+        ".cfi_personality 0x1b, {personality}",
+        turns!(),
+        "4:",
+        leave!(),
+        "ret",
+        ".cfi_restore_state",
+        "3:",
+        "xor eax, eax",
+        "jmp 4b",
+        ".cfi_endproc",
+        handler = sym handler,
+        personality = sym personality,
+    )
+}
+
+/// Where `or_null` goes on when an exception was caught: in its frame, with the exception in rax.
+#[unsafe(naked)]
+pub(in crate::abi) extern "C" fn landing() {
+    naked_asm!(
+        "mov rdi, rax",
+        "call {dispose}",
+        "xor eax, eax",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "ret",
+        dispose = sym dispose,
+    )
+}

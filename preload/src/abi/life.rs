@@ -1,0 +1,33 @@
+//! What runs when the library is loaded, when the process ends in an orderly way, and on a panic.
+
+use casemate_report::library;
+
+/// The loader runs it after the constructors of the C library.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOADED: extern "C" fn() = loaded;
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static ENDS: extern "C" fn() = ends;
+
+extern "C" fn loaded() {
+    library::start();
+}
+
+extern "C" fn ends() {
+    library::end();
+}
+
+// In a build that unwinds (the development profile) a shared object cannot do without the standard
+// library.
+#[cfg(not(panic = "abort"))]
+extern crate std;
+
+/// No function here can panic; `tests/exports.rs` looks.
+#[cfg(panic = "abort")]
+#[panic_handler]
+fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::abort() }
+}

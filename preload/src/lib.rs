@@ -1,0 +1,10 @@
+//! `libcasemate.so`: the heap as the `malloc` of any program, under the full policy.
+//!
+//! The code is in `abi/`, shared with `light/` and `strict/`, which differ by one line. Nothing here
+//! allocates, and nothing waits for a constructor: the first call of `malloc` starts the heap.
+#![no_std]
+
+mod abi;
+
+/// The policy of this library.
+type Chosen = heap::Full;

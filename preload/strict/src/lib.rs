@@ -1,0 +1,8 @@
+//! `libcasemate_strict.so`: the C ABI of the heap under the strict policy. See `preload/src/lib.rs`.
+#![no_std]
+
+#[path = "../../src/abi/mod.rs"]
+mod abi;
+
+/// The policy of this library.
+type Chosen = heap::Strict;

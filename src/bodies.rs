@@ -1,0 +1,251 @@
+//! Layer: faces. Which body of allocate and free serves a small request: one indirect jump by the
+//! size in units of 8 bytes or, where the caller does not tell the size, by the region.
+//!
+//! The tables lie in memory that is read-only once the program is loaded. Bodies are entered by a
+//! jump and leave what they cannot do to a `rest` in the same way, so they need no stack of their
+//! own.
+
+#![expect(unsafe_code, reason = "the tables promise their bodies the size")]
+
+use crate::fatal::fatal;
+use crate::geometry::SlotId;
+use crate::heap::{Claim, Freed, Heap, Options, Outcome, PAGE_SHIFT, Request, SMALL};
+use crate::os::Linux;
+use crate::policy::Policy;
+use crate::process;
+use crate::record::{Manner, Origin};
+use crate::size_class::{SizeClass, classify};
+use core::marker::PhantomData;
+use core::ptr::{NonNull, null_mut};
+
+type Allocate = fn(usize, Manner, &Options) -> *mut u8;
+type Free = fn(usize, usize, Manner);
+type FreeAny = fn(usize, Manner, bool);
+
+/// Entries of the tables by size, and by region.
+const SIZES: usize = 1 + SMALL / 8;
+const REGIONS: usize = match classify(SMALL, 1, PAGE_SHIFT) {
+    Some(class) => class.index() + 1,
+    None => panic!(),
+};
+
+/// The slot of the class that serves a request, at alignments up to 16.
+const fn slot_for(size: usize) -> usize {
+    match classify(size, 1, PAGE_SHIFT) {
+        Some(class) => class.slot(PAGE_SHIFT),
+        None => 0,
+    }
+}
+
+/// The slot of a region: where there are no partitions, regions are numbered as classes are.
+const fn slot_in(region: usize) -> usize {
+    match SizeClass::new(region) {
+        Some(class) => class.slot(PAGE_SHIFT),
+        None => 0,
+    }
+}
+
+/// See the module.
+pub(crate) struct Bodies<P: Policy>(PhantomData<P>);
+
+impl<P: Policy> Bodies<P> {
+    const ALLOCATE: [Allocate; SIZES] = {
+        let mut table: [Allocate; SIZES] = [Self::allocate_rest; SIZES];
+        let mut i = 1;
+        while i < table.len() {
+            table[i] = match slot_for(i * 8) {
+                16 => Self::allocate_of::<16>,
+                32 => Self::allocate_of::<32>,
+                48 => Self::allocate_of::<48>,
+                64 => Self::allocate_of::<64>,
+                80 => Self::allocate_of::<80>,
+                96 => Self::allocate_of::<96>,
+                112 => Self::allocate_of::<112>,
+                128 => Self::allocate_of::<128>,
+                144 => Self::allocate_of::<144>,
+                160 => Self::allocate_of::<160>,
+                176 => Self::allocate_of::<176>,
+                192 => Self::allocate_of::<192>,
+                224 => Self::allocate_of::<224>,
+                240 => Self::allocate_of::<240>,
+                272 => Self::allocate_of::<272>,
+                320 => Self::allocate_of::<320>,
+                384 => Self::allocate_of::<384>,
+                448 => Self::allocate_of::<448>,
+                528 => Self::allocate_of::<528>,
+                _ => Self::allocate_rest,
+            };
+            i += 1;
+        }
+        table
+    };
+
+    const FREE: [Free; SIZES] = {
+        let mut table: [Free; SIZES] = [Self::free_rest; SIZES];
+        let mut i = 1;
+        while i < table.len() {
+            table[i] = match slot_for(i * 8) {
+                16 => Self::free_of::<16>,
+                32 => Self::free_of::<32>,
+                48 => Self::free_of::<48>,
+                64 => Self::free_of::<64>,
+                80 => Self::free_of::<80>,
+                96 => Self::free_of::<96>,
+                112 => Self::free_of::<112>,
+                128 => Self::free_of::<128>,
+                144 => Self::free_of::<144>,
+                160 => Self::free_of::<160>,
+                176 => Self::free_of::<176>,
+                192 => Self::free_of::<192>,
+                224 => Self::free_of::<224>,
+                240 => Self::free_of::<240>,
+                272 => Self::free_of::<272>,
+                320 => Self::free_of::<320>,
+                384 => Self::free_of::<384>,
+                448 => Self::free_of::<448>,
+                528 => Self::free_of::<528>,
+                _ => Self::free_rest,
+            };
+            i += 1;
+        }
+        table
+    };
+
+    const FREE_ANY: [FreeAny; REGIONS] = {
+        let mut table: [FreeAny; REGIONS] = [Self::free_any_rest; REGIONS];
+        let mut i = 0;
+        while i < table.len() {
+            table[i] = match slot_in(i) {
+                16 => Self::free_any_of::<16>,
+                32 => Self::free_any_of::<32>,
+                48 => Self::free_any_of::<48>,
+                64 => Self::free_any_of::<64>,
+                80 => Self::free_any_of::<80>,
+                96 => Self::free_any_of::<96>,
+                112 => Self::free_any_of::<112>,
+                128 => Self::free_any_of::<128>,
+                144 => Self::free_any_of::<144>,
+                160 => Self::free_any_of::<160>,
+                176 => Self::free_any_of::<176>,
+                192 => Self::free_any_of::<192>,
+                224 => Self::free_any_of::<224>,
+                240 => Self::free_any_of::<240>,
+                272 => Self::free_any_of::<272>,
+                320 => Self::free_any_of::<320>,
+                384 => Self::free_any_of::<384>,
+                448 => Self::free_any_of::<448>,
+                528 => Self::free_any_of::<528>,
+                _ => Self::free_any_rest,
+            };
+            i += 1;
+        }
+        table
+    };
+
+    /// Memory for a request, or null.
+    #[inline(always)]
+    pub(crate) fn allocate(size: usize, manner: Manner, options: &Options) -> *mut u8 {
+        match Self::ALLOCATE.get(size.wrapping_add(7) >> 3) {
+            Some(body) if manner.align() <= 16 => body(size, manner, options),
+            _ => Self::allocate_rest(size, manner, options),
+        }
+    }
+
+    /// Frees an object of this size.
+    #[inline(always)]
+    pub(crate) fn free(at: usize, size: usize, manner: Manner) {
+        match Self::FREE.get(size.wrapping_add(7) >> 3) {
+            Some(body) => body(at, size, manner),
+            None => Self::free_rest(at, size, manner),
+        }
+    }
+
+    /// Frees an object of this origin and, if `align`, this alignment.
+    #[inline(always)]
+    pub(crate) fn free_any(at: usize, manner: Manner, align: bool) {
+        let plan = process::frozen().plan();
+        match Self::FREE_ANY.get(at.wrapping_sub(plan.slots) >> (plan.region_shift & 63)) {
+            Some(body) => body(at, manner, align),
+            None => Self::free_any_rest(at, manner, align),
+        }
+    }
+
+    #[inline(always)]
+    fn heap() -> Heap<'static, Linux, P> {
+        process::heap()
+    }
+
+    fn allocate_of<const LEN: usize>(size: usize, manner: Manner, options: &Options) -> *mut u8 {
+        // SAFETY: by its place in the table, and `allocate`.
+        match unsafe { Self::heap().allocate_of::<LEN>(size, manner) } {
+            Some(object) => object.as_ptr(),
+            None => Self::allocate_rest(size, manner, options),
+        }
+    }
+
+    fn free_of<const LEN: usize>(at: usize, size: usize, manner: Manner) {
+        // SAFETY: by its place in the table.
+        match unsafe { Self::heap().free_of::<LEN>(at, size, manner) } {
+            Some(Freed::Done) => {}
+            Some(Freed::Remote(id)) => Self::free_remote(at, size, manner, id),
+            _ => Self::free_rest(at, size, manner),
+        }
+    }
+
+    fn free_any_of<const LEN: usize>(at: usize, manner: Manner, align: bool) {
+        match Self::heap().free_any_of::<LEN>(at, manner, align) {
+            Some(Freed::Done) => {}
+            Some(Freed::Remote(id)) => Self::free_any_remote(at, manner, align, id),
+            _ => Self::free_any_rest(at, manner, align),
+        }
+    }
+
+    #[inline(never)]
+    fn allocate_rest(size: usize, manner: Manner, options: &Options) -> *mut u8 {
+        let heap = Heap::<Linux, P>::new(process::frozen(), options);
+        let request = Request { size, align: manner.align(), origin: manner.origin() };
+        or_die(heap.allocate(request)).map_or(null_mut(), NonNull::as_ptr)
+    }
+
+    #[inline(never)]
+    fn free_rest(at: usize, size: usize, manner: Manner) {
+        or_die(Self::heap().free_claiming(at, sized(manner).sized(size)));
+    }
+
+    #[inline(never)]
+    fn free_remote(at: usize, size: usize, manner: Manner, id: SlotId) {
+        or_die(Self::heap().free_remote(at, id, sized(manner).sized(size)));
+    }
+
+    #[inline(never)]
+    fn free_any_rest(at: usize, manner: Manner, align: bool) {
+        or_die(Self::heap().free_claiming(at, unsized_claim(manner, align)));
+    }
+
+    #[inline(never)]
+    fn free_any_remote(at: usize, manner: Manner, align: bool, id: SlotId) {
+        or_die(Self::heap().free_remote(at, id, unsized_claim(manner, align)));
+    }
+}
+
+/// A caller that names the size names the alignment too, but for C and C++: there it is the one of
+/// the forms without.
+fn sized(manner: Manner) -> Claim {
+    match manner.origin() {
+        Origin::Layout => Claim::aligned(Origin::Layout, manner.align()),
+        origin => Claim::usual(origin, manner.align()),
+    }
+}
+
+fn unsized_claim(manner: Manner, align: bool) -> Claim {
+    if align { Claim::usual(manner.origin(), manner.align()) } else { Claim::from(manner.origin()) }
+}
+
+/// What an operation gives, or the end.
+#[inline(always)]
+fn or_die<T>(outcome: Outcome<T>) -> T {
+    match outcome {
+        Ok(value) => value,
+        Err(violation) => fatal::<Linux>(process::frozen().plan(), &violation),
+    }
+}

@@ -1,0 +1,121 @@
+//! Layer: faces. The process's heap for interfaces other than `GlobalAlloc`: the C ABI.
+//!
+//! Programs use [`Casemate`](crate::Casemate).
+
+#![expect(unsafe_code, reason = "zeroes what a policy that does not wipe hands out")]
+
+use crate::bodies::Bodies;
+use crate::fatal::fatal;
+use crate::heap::{Heap, Hook, Options, Outcome};
+use crate::os::Linux;
+use crate::policy::{Policy, Set};
+use crate::process;
+use crate::record::Manner;
+use core::marker::PhantomData;
+use core::ptr::{NonNull, null_mut};
+
+pub use crate::record::Origin;
+pub use crate::request::{Claim, Request};
+
+/// The process's heap under a policy. Misuse ends the process, as with
+/// [`Casemate`](crate::Casemate), of which this is the form for other interfaces.
+pub struct Interface<P: Policy> {
+    options: Options,
+    policy: PhantomData<P>,
+}
+
+impl<P: Policy> Interface<P> {
+    /// A heap that runs `hook` between the report of a violation and the end, and `tick` on slow
+    /// paths of allocation, see [`Options`].
+    pub const fn new(hook: Hook, tick: fn()) -> Self {
+        let options =
+            Options { hook: Some(hook), tick: Some(tick), addresses: false, for_good: true };
+        Interface { options, policy: PhantomData }
+    }
+
+    #[inline(always)]
+    fn heap(&self) -> Heap<'_, Linux, P> {
+        Heap::new(process::frozen(), &self.options)
+    }
+
+    /// Memory for a request, or null. All zero, unless the policy does not wipe.
+    #[inline(always)]
+    pub fn allocate(&self, request: Request) -> *mut u8 {
+        if request.size == 0 {
+            return self.allocate_nothing(request.align, request.origin);
+        }
+        let manner = Manner::new(request.align.trailing_zeros(), request.origin);
+        Bodies::<P>::allocate(request.size, manner, &self.options)
+    }
+
+    #[cold]
+    fn allocate_nothing(&self, align: usize, origin: Origin) -> *mut u8 {
+        address(or_die(self.heap().allocate_nothing(Request { size: 0, align, origin })))
+    }
+
+    /// The same, all zero under any policy.
+    #[inline(always)]
+    pub fn allocate_zeroed(&self, request: Request) -> *mut u8 {
+        let object = self.allocate(request);
+        if !P::SET.has(Set::WIPE) && !object.is_null() {
+            // SAFETY: just allocated with this many bytes; none for a request of none.
+            unsafe { object.write_bytes(0, request.size) };
+        }
+        object
+    }
+
+    /// Frees an object of which the caller says this. Not null.
+    #[inline(always)]
+    pub fn free(&self, object: *mut u8, claim: Claim) {
+        let at = object.expose_provenance();
+        match claim.manner() {
+            Some((manner, Some(size), true)) => Bodies::<P>::free(at, size, manner),
+            Some((manner, None, align)) => Bodies::<P>::free_any(at, manner, align),
+            _ => or_die(self.heap().free_claiming(at, claim)),
+        }
+    }
+
+    /// Gives an object, of which the caller says this, another size. Null: no memory, and the
+    /// object stays as it is.
+    pub fn reallocate(&self, object: *mut u8, claim: Claim, new: Request) -> *mut u8 {
+        let at = object.expose_provenance();
+        address(or_die(self.heap().reallocate_claiming(at, claim, &new)))
+    }
+
+    /// The bytes of an object that the program may use, and does from now on; see
+    /// [`Heap::take_over`].
+    pub fn take_over(&self, object: *mut u8) -> usize {
+        or_die(self.heap().take_over(object.expose_provenance()))
+    }
+
+    /// The most bytes that may be accessed from here on; see [`Heap::bytes_behind`].
+    #[inline(always)]
+    pub fn bytes_behind(&self, at: *const u8) -> usize {
+        self.heap().bytes_behind(at.expose_provenance())
+    }
+
+    /// The same, with large objects; see [`Heap::object_size`].
+    pub fn object_size(&self, at: *const u8) -> usize {
+        self.heap().object_size(at.expose_provenance())
+    }
+
+    /// Gives back the memory of every empty slab that the calling thread can reach. False if there
+    /// was none.
+    pub fn trim(&self) -> bool {
+        or_die(self.heap().trim())
+    }
+}
+
+/// What an operation gives, or the end.
+#[inline(always)]
+fn or_die<T>(outcome: Outcome<T>) -> T {
+    match outcome {
+        Ok(value) => value,
+        Err(violation) => fatal::<Linux>(process::frozen().plan(), &violation),
+    }
+}
+
+#[inline(always)]
+fn address(object: Option<NonNull<u8>>) -> *mut u8 {
+    object.map_or(null_mut(), NonNull::as_ptr)
+}

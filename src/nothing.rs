@@ -174,16 +174,16 @@ mod tests {
     use std::vec::Vec;
 
     fn extent(len: usize) -> Extent {
-        // Anywhere: found free by trying.
-        let page = Linux::page_size();
+        // Anywhere: found free by trying; the tests of one process ask for different places.
+        static PLACE: AtomicUsize = AtomicUsize::new(0x3000_0000_0000);
+        let map = 4 * Linux::page_size();
         let start = (1..1000)
-            .map(|i| 0x3000_0000_0000 + i * 0x1234_5000)
+            .map(|_| PLACE.fetch_add(0x1234_5000, Relaxed))
             .find(|&at| {
-                Linux::reserve(at, 2 * page + len)
-                    .is_ok_and(|()| Linux::unmap(at, 2 * page + len).is_ok())
+                Linux::reserve(at, map + len).is_ok_and(|()| Linux::unmap(at, map + len).is_ok())
             })
             .unwrap();
-        Extent { start: start + page, len, map: start, reserved: false }
+        Extent { start: start + map, len, map: start, reserved: false }
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             return Err(fail(Kind::WriteAfterFree));
         }
         if P::SET.has(Set::CANARY) && region.has_canary() {
-            memory.seal(slack, self.plan().key.words(at, record.generation()));
+            memory.seal_new(slack, self.plan().key.words(at, record.generation()));
         }
         group.publish(slot);
         Ok(NonNull::new(pointer(at)))

@@ -236,7 +236,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let record = unsafe { group.begin_known(slot, shape) }?;
         bin.count.store(left, Relaxed);
         if P::SET.has(Set::CANARY) && region.has_canary() {
-            memory.seal(slack, self.plan().key.words(at, record.generation()));
+            memory.seal_new(slack, self.plan().key.words(at, record.generation()));
         }
         group.publish(slot);
         // The slot after the next one will be read and written soon: every other line of memory

@@ -91,6 +91,22 @@ impl SlotMemory {
         }
     }
 
+    /// [`seal`](SlotMemory::seal) for an object that is not born yet, with any slack.
+    #[inline(always)]
+    pub fn seal_new(self, slack: usize, words: Words) {
+        if slack <= 8 {
+            self.seal_fresh(slack, words);
+        } else if slack < 16 && cfg!(target_endian = "little") {
+            store_pair(self.start + self.len - 16, words);
+            let word = pointer::<u64>(self.start + self.len - 24);
+            // SAFETY: a slot that leaves more than 8 bytes beside the canary is 32 bytes or more;
+            // aligned to 8.
+            unsafe { word.write(words.fill() & part_mask(slack)) };
+        } else {
+            self.seal_long(slack, words);
+        }
+    }
+
     /// Writes the slack pattern and the canary behind an object that leaves `slack` bytes.
     #[inline(always)]
     pub fn seal(self, slack: usize, words: Words) {
@@ -131,6 +147,12 @@ impl SlotMemory {
     pub fn is_sealed(self, slack: usize, words: Words) -> bool {
         if slack <= 8 {
             self.is_sealed_short(slack, words)
+        } else if slack < 16 && cfg!(target_endian = "little") && self.len >= 32 {
+            let word = pointer::<u64>(self.start + self.len - 24);
+            // SAFETY: in the slot by the comparison, aligned to 8; volatile: what it looks for are
+            // stray writes.
+            let part = unsafe { word.read_volatile() } ^ words.fill();
+            self.is_sealed_short(8, words) & (part & part_mask(slack) == 0)
         } else {
             self.is_sealed_long(slack, words)
         }
@@ -220,6 +242,12 @@ pub unsafe fn tail_word(end: usize) -> u64 {
     value
 }
 
+/// The bits of the third last word of a slot that belong to a slack of 9 to 15 bytes.
+#[inline(always)]
+fn part_mask(slack: usize) -> u64 {
+    u64::MAX << (8 * (16 - slack))
+}
+
 /// The bits of the word around `end` that belong to the object.
 #[inline(always)]
 fn keep_mask(end: usize) -> u64 {
@@ -247,7 +275,13 @@ mod tests {
                 let start = buffer.0.as_mut_ptr().expose_provenance();
                 // SAFETY: the buffer is `len` bytes or more, aligned, and only used here.
                 let slot = unsafe { SlotMemory::new(start, len) };
+                // Both ways to the same bytes.
+                slot.seal_new(slack, words());
+                assert!(slot.is_sealed(slack, words()));
+                let sealed = buffer.0;
+                slot.wipe(false);
                 slot.seal(slack, words());
+                assert_eq!(buffer.0, sealed);
                 assert!(slot.is_sealed(slack, words()));
                 let object = len - CANARY - slack;
                 for i in 0..len {

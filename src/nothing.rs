@@ -170,23 +170,20 @@ fn place<'m>(extent: &Extent, index: usize) -> (&'m AtomicU64, u64) {
 mod tests {
     use super::*;
     use crate::os::Linux;
-    use crate::units::round_up;
     use std::collections::HashSet;
     use std::vec::Vec;
 
     fn extent(len: usize) -> Extent {
-        // Anywhere, found free by trying; each call elsewhere, since tests run at the same time.
-        static CALLS: AtomicUsize = AtomicUsize::new(0);
-        let base = 0x3000_0000_0000 + (CALLS.fetch_add(1, Relaxed) << 40);
-        let bitmap = round_up(Extent::map_bytes(len), Linux::page_size());
-        let map = (1..1000)
-            .map(|i| base + i * 0x1234_5000)
+        // Anywhere: found free by trying; the tests of one process ask for different places.
+        static PLACE: AtomicUsize = AtomicUsize::new(0x3000_0000_0000);
+        let map = 4 * Linux::page_size();
+        let start = (1..1000)
+            .map(|_| PLACE.fetch_add(0x1234_5000, Relaxed))
             .find(|&at| {
-                Linux::reserve(at, bitmap + len)
-                    .is_ok_and(|()| Linux::unmap(at, bitmap + len).is_ok())
+                Linux::reserve(at, map + len).is_ok_and(|()| Linux::unmap(at, map + len).is_ok())
             })
             .unwrap();
-        Extent { start: map + bitmap, len, map, reserved: false }
+        Extent { start: start + map, len, map: start, reserved: false }
     }
 
     #[test]

@@ -52,8 +52,15 @@ pub fn text(table: &layout::Table, end: &End) -> String {
     for process in &all {
         remarks(process, &mut text);
     }
-    if let Some(first) = all.first() {
-        let _ = writeln!(text, "  {}", protections(first));
+    match all.iter().find(|process| process.policy.is_some()) {
+        Some(first) => {
+            let _ = writeln!(text, "  {}", protections(first));
+        }
+        None if !all.is_empty() => {
+            text += "  The library was loaded, but nothing used its heap: the program has a \
+                     malloc of its own, or allocates nothing.\n";
+        }
+        None => {}
     }
     let _ = writeln!(text, "  most memory resident in the program: {}", bytes(end.resident));
     let lost = reader::lost(table).processes;

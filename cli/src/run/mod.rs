@@ -13,6 +13,7 @@ use crate::{Failure, words};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 /// Runs the program and ends as it does.
@@ -52,8 +53,6 @@ pub fn run(options: &options::Run) -> Result<ExitCode, Failure> {
     drop(output);
     Ok(end_like(end))
 }
-
-use std::os::unix::process::CommandExt;
 
 fn failed_to_start(program: &std::path::Path, error: &io::Error) -> Failure {
     let status = match error.kind() {

@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Finds a program as a shell does.
@@ -161,11 +161,9 @@ fn refuse_privileged(path: &Path, file: &File) -> Result<(), Failure> {
 }
 
 /// The interpreter that a script's first line names.
-fn script(mut file: &File) -> Option<PathBuf> {
-    use std::os::unix::fs::FileExt;
+fn script(file: &File) -> Option<PathBuf> {
     let mut start = [0; 256];
     let length = file.read_at(&mut start, 0).ok()?;
-    let _ = &mut file;
     let line = start.get(..length)?.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     Some(PathBuf::from(OsStr::from_bytes(words.next()?)))

@@ -1,9 +1,9 @@
 //! Programs of other kinds, made from the subject by changing what its headers say.
 
 use crate::setup::subject;
+use object::Endianness;
 use object::elf::{FileHeader64, PT_INTERP, PT_NULL};
 use object::read::elf::{FileHeader, ProgramHeader};
-use object::{Endianness, NativeEndian};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -17,7 +17,6 @@ struct Places {
 fn places(data: &[u8]) -> Places {
     let header = FileHeader64::<Endianness>::parse(data).expect("an ELF program");
     let endian = header.endian().expect("its byte order");
-    let _ = NativeEndian;
     let segments = header.program_headers(endian, data).expect("segments");
     let number = segments.iter().position(|one| one.p_type(endian) == PT_INTERP).expect("dynamic");
     let (at, len) = segments[number].file_range(endian);

@@ -81,6 +81,7 @@ fn descriptors_of_other_files_are_left_alone() {
         .arg("start-library")
         .env(VARIABLE, "0")
         .stdin(file)
+        .stdout(std::process::Stdio::null())
         .status()
         .unwrap();
     assert!(status.success());

@@ -12,7 +12,7 @@ fn page() -> usize {
 
 /// # Safety
 /// C's: `out` is a place for a pointer.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn posix_memalign(out: *mut *mut u8, align: usize, size: usize) -> c_int {
     if !align.is_power_of_two() || align < size_of::<*mut u8>() {
         return libc::EINVAL;
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn posix_memalign(out: *mut *mut u8, align: usize, size: u
 }
 
 /// C17: `size` need not be a multiple of `align`.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut u8 {
     if !align.is_power_of_two() {
         return fail(libc::EINVAL);
@@ -36,7 +36,7 @@ pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut u8 {
 }
 
 /// An alignment that is no power of two counts as the next one, as in glibc.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn memalign(align: usize, size: usize) -> *mut u8 {
     match align.checked_next_power_of_two() {
         Some(align) => or_exhausted(HEAP.allocate(request(size, align))),
@@ -44,12 +44,12 @@ pub extern "C" fn memalign(align: usize, size: usize) -> *mut u8 {
     }
 }
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn valloc(size: usize) -> *mut u8 {
     or_exhausted(HEAP.allocate(request(size, page())))
 }
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn pvalloc(size: usize) -> *mut u8 {
     let page = page();
     match size.checked_next_multiple_of(page) {
@@ -62,7 +62,7 @@ pub extern "C" fn pvalloc(size: usize) -> *mut u8 {
 ///
 /// # Safety
 /// C's: `object` is null or one that its caller may free.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn free_aligned_sized(object: *mut u8, align: usize, size: usize) {
     if !object.is_null() {
         HEAP.free(object, named(Origin::Malloc, align).sized(size));

@@ -3,19 +3,19 @@
 
 use super::{aligned, malloc};
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn __libc_malloc(size: usize) -> *mut u8 {
     malloc::malloc(size)
 }
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut u8 {
     malloc::calloc(count, size)
 }
 
 /// # Safety
 /// As for `realloc`.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn __libc_realloc(object: *mut u8, size: usize) -> *mut u8 {
     // SAFETY: the caller's.
     unsafe { malloc::realloc(object, size) }
@@ -23,23 +23,23 @@ pub unsafe extern "C" fn __libc_realloc(object: *mut u8, size: usize) -> *mut u8
 
 /// # Safety
 /// As for `free`.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn __libc_free(object: *mut u8) {
     // SAFETY: the caller's.
     unsafe { malloc::free(object) }
 }
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn __libc_memalign(align: usize, size: usize) -> *mut u8 {
     aligned::memalign(align, size)
 }
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn __libc_valloc(size: usize) -> *mut u8 {
     aligned::valloc(size)
 }
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn __libc_pvalloc(size: usize) -> *mut u8 {
     aligned::pvalloc(size)
 }

@@ -9,12 +9,12 @@ use heap::interface::{Claim, Origin};
 /// What `free` says of an object, and `realloc` of its old one.
 pub(super) const MALLOC: Claim = Claim::from(Origin::Malloc);
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn malloc(size: usize) -> *mut u8 {
     or_exhausted(HEAP.allocate(request(size, USUAL)))
 }
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
     match count.checked_mul(size) {
         Some(size) => or_exhausted(HEAP.allocate_zeroed(request(size, USUAL))),
@@ -24,7 +24,7 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
 
 /// # Safety
 /// C's: `object` is null or one that its caller may free.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn free(object: *mut u8) {
     if !object.is_null() {
         HEAP.free(object, MALLOC);
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn free(object: *mut u8) {
 ///
 /// # Safety
 /// C's: `object` is null or one that its caller may free.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn realloc(object: *mut u8, size: usize) -> *mut u8 {
     if object.is_null() {
         return malloc(size);
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn realloc(object: *mut u8, size: usize) -> *mut u8 {
 
 /// # Safety
 /// As for [`realloc`].
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn reallocarray(object: *mut u8, count: usize, size: usize) -> *mut u8 {
     match count.checked_mul(size) {
         // SAFETY: the caller's.
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn reallocarray(object: *mut u8, count: usize, size: usize
 ///
 /// # Safety
 /// C's: `object` is null or one that its caller may free.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn free_sized(object: *mut u8, size: usize) {
     if !object.is_null() {
         HEAP.free(object, Claim::usual(Origin::Malloc, USUAL).sized(size));

@@ -1,5 +1,5 @@
 //! The C and C++ allocation functions. What is exported is what has an export attribute here, and
-//! nothing else.
+//! nothing else; in a fuzz target, which has this as a module, nothing is.
 //!
 //! | file | functions |
 //! |---|---|
@@ -13,15 +13,17 @@
 //! | `internal` | glibc's second names of the same functions |
 //! | `life` | what runs when the library is loaded, when the process ends, and on a panic |
 
-mod aligned;
+pub mod aligned;
 mod exhaustion;
 mod frames;
+#[cfg(not(fuzzing))]
 mod internal;
+#[cfg(not(fuzzing))]
 mod life;
-mod malloc;
-mod operators;
-mod sizes;
-mod tuning;
+pub mod malloc;
+pub mod operators;
+pub mod sizes;
+pub mod tuning;
 
 use crate::Chosen;
 use casemate_report::library;

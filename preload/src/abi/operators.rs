@@ -69,7 +69,7 @@ macro_rules! operators {
         $delete_aligned_sized:ident = $delete_aligned_sized_name:literal,
     }) => {
         #[unsafe(naked)]
-        #[unsafe(export_name = $new_name)]
+        #[cfg_attr(not(fuzzing), unsafe(export_name = $new_name))]
         pub extern "C-unwind" fn $new(size: usize) -> *mut u8 {
             operator!(
                 allocate::<{ $origin as u32 }>,
@@ -79,7 +79,7 @@ macro_rules! operators {
         }
 
         #[unsafe(naked)]
-        #[unsafe(export_name = $new_nothrow_name)]
+        #[cfg_attr(not(fuzzing), unsafe(export_name = $new_nothrow_name))]
         pub extern "C" fn $new_nothrow(size: usize, _: NoThrow) -> *mut u8 {
             operator!(
                 allocate::<{ $origin as u32 }>,
@@ -89,48 +89,48 @@ macro_rules! operators {
         }
 
         #[unsafe(naked)]
-        #[unsafe(export_name = $new_aligned_name)]
+        #[cfg_attr(not(fuzzing), unsafe(export_name = $new_aligned_name))]
         pub extern "C-unwind" fn $new_aligned(size: usize, align: usize) -> *mut u8 {
             operator_aligned!(allocate_aligned::<{ $origin as u32 }>, or_throw)
         }
 
         #[unsafe(naked)]
-        #[unsafe(export_name = $new_aligned_nothrow_name)]
+        #[cfg_attr(not(fuzzing), unsafe(export_name = $new_aligned_nothrow_name))]
         pub extern "C" fn $new_aligned_nothrow(size: usize, align: usize, _: NoThrow) -> *mut u8 {
             operator_aligned!(allocate_aligned::<{ $origin as u32 }>, or_null)
         }
 
         /// # Safety
         /// C++'s: `object` is null or one that its caller may delete.
-        #[unsafe(export_name = $delete_name)]
+        #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_name))]
         pub unsafe extern "C" fn $delete(object: *mut u8) {
             delete(object, usual($origin));
         }
 
         /// # Safety
         /// C++'s: `object` is null or one that its caller may delete.
-        #[unsafe(export_name = $delete_nothrow_name)]
+        #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_nothrow_name))]
         pub unsafe extern "C" fn $delete_nothrow(object: *mut u8, _: NoThrow) {
             delete(object, usual($origin));
         }
 
         /// # Safety
         /// C++'s: `object` is null or one that its caller may delete.
-        #[unsafe(export_name = $delete_sized_name)]
+        #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_sized_name))]
         pub unsafe extern "C" fn $delete_sized(object: *mut u8, size: usize) {
             delete(object, usual($origin).sized(size));
         }
 
         /// # Safety
         /// C++'s: `object` is null or one that its caller may delete.
-        #[unsafe(export_name = $delete_aligned_name)]
+        #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_aligned_name))]
         pub unsafe extern "C" fn $delete_aligned(object: *mut u8, align: usize) {
             delete(object, aligned($origin, align));
         }
 
         /// # Safety
         /// C++'s: `object` is null or one that its caller may delete.
-        #[unsafe(export_name = $delete_aligned_nothrow_name)]
+        #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_aligned_nothrow_name))]
         pub unsafe extern "C" fn $delete_aligned_nothrow(
             object: *mut u8,
             align: usize,
@@ -141,7 +141,7 @@ macro_rules! operators {
 
         /// # Safety
         /// C++'s: `object` is null or one that its caller may delete.
-        #[unsafe(export_name = $delete_aligned_sized_name)]
+        #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_aligned_sized_name))]
         pub unsafe extern "C" fn $delete_aligned_sized(object: *mut u8, size: usize, align: usize) {
             delete(object, aligned($origin, align).sized(size));
         }

@@ -7,7 +7,7 @@ use super::HEAP;
 ///
 /// # Safety
 /// `object` is null or one that its caller may free.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn malloc_usable_size(object: *mut u8) -> usize {
     if object.is_null() { 0 } else { HEAP.take_over(object) }
 }
@@ -15,7 +15,7 @@ pub unsafe extern "C" fn malloc_usable_size(object: *mut u8) -> usize {
 /// The most bytes that may be accessed from `at`, which may lie inside an object: to the object's
 /// end as it was asked for; 0 in memory of the heap that belongs to no object; `SIZE_MAX` where the
 /// heap knows nothing of the address.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn malloc_object_size(at: *const u8) -> usize {
     HEAP.object_size(at)
 }

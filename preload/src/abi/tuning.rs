@@ -42,26 +42,26 @@ fn info<N: Default>(number: impl Fn(u64) -> N) -> Info<N> {
     }
 }
 
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn mallinfo2() -> Info<usize> {
     info(|number| usize::try_from(number).unwrap_or(usize::MAX))
 }
 
 /// What does not fit is `INT_MAX`.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn mallinfo() -> Info<c_int> {
     info(|number| c_int::try_from(number).unwrap_or(c_int::MAX))
 }
 
 /// 1, and without effect, for a parameter that glibc has; 0 for any other.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn mallopt(parameter: c_int, _value: c_int) -> c_int {
     // M_MXFAST 1, M_NLBLKS 2, M_GRAIN 3, M_KEEP 4, M_TRIM_THRESHOLD -1 ... M_ARENA_MAX -8.
     c_int::from((1..=4).contains(&parameter) || (-8..=-1).contains(&parameter))
 }
 
 /// Gives free memory back to the system; 1 if there was any. Nothing is kept in reserve.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
     c_int::from(HEAP.trim())
 }
@@ -103,7 +103,7 @@ fn print(put: impl FnMut(&[u8]), write: impl FnOnce(&mut dyn Write) -> fmt::Resu
 }
 
 /// Statistics of the heap on standard error.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn malloc_stats() {
     let stats = heap::stats();
     let protections = heap::protections();
@@ -122,7 +122,7 @@ unsafe extern "C" {
 ///
 /// # Safety
 /// C's: `stream` is open for writing.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut FILE) -> c_int {
     if options != 0 {
         return libc::EINVAL;

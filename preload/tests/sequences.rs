@@ -21,7 +21,7 @@ fn load(policy: Policy) -> Abi {
             unsafe {
                 let found = libc::dlsym(library, name.as_ptr().cast());
                 assert!(!found.is_null(), "{name}");
-                std::mem::transmute(found)
+                std::ptr::read((&raw const found).cast())
             }
         }};
     }

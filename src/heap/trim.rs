@@ -93,8 +93,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(large::give_way::<O, P>(&self.grounds()) || given)
     }
 
-    /// Gives back what is free and not in use: [`give_way`](Heap::give_way) without need. False if
-    /// that was nothing.
+    /// Gives back what is free and not in use, as when memory is exhausted. False if that was
+    /// nothing.
     pub fn trim(&self) -> Outcome<bool> {
         if !super::start::is_ready(self.frozen) {
             return Ok(false);

@@ -54,6 +54,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     /// nothing of the address. Takes no lock; large objects are not known.
     #[inline]
     pub fn bytes_behind(&self, at: usize) -> usize {
+        if !super::start::is_ready(self.frozen) {
+            return usize::MAX;
+        }
         let plan = self.plan();
         let number = at.wrapping_sub(plan.slots) >> plan.region_shift;
         let Some(region) = self.region_at(number) else {
@@ -74,8 +77,11 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
 
     /// The same, with large objects, where `at` is the start of one.
     pub fn object_size(&self, at: usize) -> usize {
+        if !super::start::is_ready(self.frozen) {
+            return usize::MAX;
+        }
         let (window, len) = self.plan().large;
-        if at.wrapping_sub(window) >= len || !super::start::is_ready(self.frozen) {
+        if at.wrapping_sub(window) >= len {
             return self.bytes_behind(at);
         }
         match large::size_of_object::<O>(&self.grounds(), at) {

@@ -54,9 +54,10 @@ struct Object {
 }
 
 impl Object {
-    /// SAFETY of all uses: the object is live with `used` bytes and only the model refers to it.
+    /// Its bytes; not for an object of none.
     fn bytes(&self) -> &'static mut [u8] {
-        // A zero-size object has an address that no slice may have to be readable.
+        // SAFETY: the object is live with `used` bytes, and only the model refers to it, one
+        // reference at a time.
         unsafe { bytes_of(self.at, self.used) }
     }
 
@@ -132,7 +133,7 @@ impl Model<'_> {
     fn renew(&mut self, cell: usize, size: usize, what: u8) -> Result<(), String> {
         self.release(cell, what)?;
         let abi = self.abi;
-        let align = 8usize << (what >> 4) % 12;
+        let align = 8usize << ((what >> 4) % 12);
         let (at, by) = match what & 7 {
             0 | 1 => ((abi.malloc)(size), By::Malloc),
             2 => ((abi.calloc)(size, 1), By::Malloc),

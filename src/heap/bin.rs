@@ -86,7 +86,10 @@ pub struct Bin {
     pub idle: AtomicU32,
     /// The active group's [`GroupId`] plus one.
     pub active: AtomicU32,
-    _pad: [AtomicU32; 2],
+    /// First of the groups that have waited and are still in use, its number plus one.
+    pub waited: AtomicU32,
+    /// Last of them.
+    pub waited_last: AtomicU32,
 }
 
 impl Bin {
@@ -116,7 +119,8 @@ impl Bin {
         empty: AtomicU32::new(0),
         idle: AtomicU32::new(0),
         active: AtomicU32::new(0),
-        _pad: [const { AtomicU32::new(0) }; 2],
+        waited: AtomicU32::new(0),
+        waited_last: AtomicU32::new(0),
     };
 
     /// The magazine. Only whoever is inside the heap uses it.

@@ -67,8 +67,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.put_down(entry, &view)?;
         // Guests free nothing themselves: without this their empty slabs would stay.
         self.tidy(entry, &view)?;
-        if let Some(id) = self.next_served(entry, &view, 4) {
-            return self.take_up(entry, &view, id, Source::Queue).map(|()| true);
+        if let Some((id, source)) = self.next_served(entry, &view) {
+            return self.take_up(entry, &view, id, source).map(|()| true);
         }
         if self.take_spare(entry, &view)? {
             return Ok(true);
@@ -82,7 +82,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // Nothing to grow into: everything free counts now, after the shortest wait.
         self.ripen_idle(entry, &view, true)?;
         match self.next_pressed(entry, &view) {
-            Some(id) => self.take_up(entry, &view, id, Source::Queue).map(|()| true),
+            Some((id, source)) => self.take_up(entry, &view, id, source).map(|()| true),
             None => Ok(false),
         }
     }
@@ -168,7 +168,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.count_folded(view, done);
         let live = group.own.live.load(Relaxed);
         let set = match source {
-            Source::Queue => group.own.waiting.load(Relaxed),
+            Source::Queue | Source::Waited => group.own.waiting.load(Relaxed),
             Source::Spare | Source::Fresh => view.all(at),
         };
         if set & live != 0 || set & !view.all(at) != 0 {
@@ -274,6 +274,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 pub(super) enum Source {
     /// The quarantine queue: only the slots of its snapshot are listed.
     Queue,
+    /// The same, counted as free already.
+    Waited,
     /// Empty and past quarantine.
     Spare,
     /// Never used since its slab was opened.

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "reads slot memory")]
 
 use super::bin::Phase;
+use super::queue::List;
 use super::refill::{View, all_groups, bit64};
 use super::shared::GUESTS;
 use super::thread_heap::{Entry, Standing};
@@ -114,7 +115,26 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         expect(view, groups == view.bin.queued.load(Relaxed))?;
         expect(view, slots == view.bin.waiting.load(Relaxed))?;
-        expect(view, last == view.bin.youngest.load(Relaxed))
+        expect(view, last == view.bin.youngest.load(Relaxed))?;
+        self.verify_waited(view)
+    }
+
+    fn verify_waited(&self, view: &View<'f>) -> Outcome<()> {
+        let most = view.bin.slab_count.load(Relaxed) * u32::from(view.region.shape.groups);
+        let (mut groups, mut last) = (0, None);
+        let mut next = view.first(List::Waited);
+        while let Some(id) = next {
+            let (_, at, group) = view.group(id);
+            let waiting = group.own.waiting.load(Relaxed);
+            expect(view, Phase::of(group.own.phase.load(Relaxed)) == Phase::Queued)?;
+            expect(view, waiting & group.own.live.load(Relaxed) == 0)?;
+            expect(view, waiting & !view.all(at) == 0)?;
+            groups += 1;
+            expect(view, groups <= most)?;
+            last = next;
+            next = view.after(id);
+        }
+        expect(view, last == view.last(List::Waited))
     }
 
     fn verify_slabs(&self, entry: &Entry<'f>, view: &View<'f>, seen: &mut Verified) -> Outcome<()> {

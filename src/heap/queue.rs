@@ -1,0 +1,256 @@
+//! Layer: heap. The quarantine queue: what must lie behind a freed slot, and which group is next.
+//!
+//! Only the slots that were free when the group was queued are handed out when it leaves, so the
+//! wait holds for every slot.
+
+use super::Heap;
+use super::Outcome;
+use super::bin::{Bin, PHASE_BITS, Phase};
+use super::refill::{NEVER, Source, View};
+use super::thread_heap::Entry;
+use crate::geometry::GroupId;
+use crate::os::Os;
+use crate::policy::{Policy, Set};
+use crate::units::{KIB, MIB};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Bytes of frees of a class that must lie behind a slot before it is handed out again.
+const QUARANTINE: usize = 256 * KIB;
+/// The same in objects, at least and at most.
+pub(super) const FEWEST: u32 = 8;
+const MOST: u32 = 4096;
+
+/// What must lie behind a queued group: so many frees of its class, or, of all that the heap has
+/// queued, so many KiB and at least [`FEWEST`] frees of its class.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) frees: u32,
+    pub(super) kib: u32,
+    /// The heap's clock now.
+    clock: u32,
+}
+
+impl Patience {
+    /// The minimum of what could have been drawn.
+    fn least(self, view: &View<'_>) -> Patience {
+        Patience { frees: self.frees.min(quarantine(view.region.shape.slot as usize)), ..self }
+    }
+}
+
+/// The heap's clock of queued memory, in KiB, as it fits beside a group's phase.
+const CLOCK: u32 = u32::MAX >> PHASE_BITS;
+
+fn clock(entry: &Entry<'_>) -> u32 {
+    (entry.heap.queued.load(Relaxed) / KIB as u64) as u32 & CLOCK
+}
+
+/// The least number of frees of its class that lie behind a slot of this size before it can be
+/// handed out again; the actual number is drawn anew between this and twice this. Where a heap's
+/// quarantine of all classes exceeds the larger of 1 MiB and an eighth of its live bytes, 8 are
+/// enough.
+pub const fn quarantine(slot: usize) -> u32 {
+    let objects = match QUARANTINE.checked_div(slot) {
+        Some(objects) => objects as u32,
+        None => MOST,
+    };
+    if objects < FEWEST {
+        FEWEST
+    } else if objects > MOST {
+        MOST
+    } else {
+        objects
+    }
+}
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    /// Puts a group at the end of the quarantine queue with a snapshot of its free slots.
+    pub(super) fn enqueue(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+        id: GroupId,
+    ) -> Outcome<()> {
+        let (_, at, group) = view.group(id);
+        let set = view.all(at) & !group.own.live.load(Relaxed);
+        let slots = u64::from(set.count_ones());
+        group.own.waiting.store(set, Relaxed);
+        group.own.queued_at.store(view.bin.freed.load(Relaxed) as u32, Relaxed);
+        group.own.phase.store(Phase::Queued as u32 | clock(entry) << PHASE_BITS, Relaxed);
+        group.own.until.store(NEVER, Relaxed);
+        view.append(List::Waiting, id);
+        view.bin.queued.store(view.bin.queued.load(Relaxed) + 1, Relaxed);
+        Bin::add(&view.bin.waiting, slots);
+        Bin::add(&entry.heap.quarantined, view.bytes(slots));
+        Bin::add(&entry.heap.queued, view.bytes(slots));
+        Bin::subtract(&entry.heap.live, view.bytes(slots));
+        if view.bin.wait.load(Relaxed) == 0 {
+            self.draw_wait(entry, view);
+        }
+        Ok(())
+    }
+
+    fn draw_wait(&self, entry: &mut Entry<'f>, view: &View<'f>) {
+        let least = quarantine(view.region.shape.slot as usize);
+        let wait = least + entry.random().below::<O>(least);
+        view.bin.wait.store(wait, Relaxed);
+    }
+
+    /// What must lie behind a group of this bin before it leaves the queue.
+    pub(super) fn patience(&self, entry: &Entry<'f>, view: &View<'f>) -> Patience {
+        if !P::SET.has(Set::QUARANTINE) {
+            return Patience { frees: 0, kib: 0, clock: 0 };
+        }
+        // All of a heap's quarantine together is bounded; the shortest wait is kept even so.
+        let bound = (MIB as u64).max(entry.heap.live.load(Relaxed) / 8);
+        let over = entry.heap.quarantined.load(Relaxed) > bound;
+        let wait = view.bin.wait.load(Relaxed).max(FEWEST);
+        Patience {
+            frees: if over { FEWEST } else { wait },
+            kib: (bound / KIB as u64).min(u64::from(CLOCK)) as u32,
+            clock: clock(entry),
+        }
+    }
+
+    /// Whether a queued group has waited long enough.
+    pub(super) fn has_served(&self, view: &View<'f>, id: GroupId, patience: Patience) -> bool {
+        let frees = self.age(view, id);
+        if frees >= patience.frees {
+            return true;
+        }
+        let queued = view.group(id).2.own.phase.load(Relaxed) >> PHASE_BITS;
+        let behind = patience.clock.wrapping_sub(queued) & CLOCK;
+        frees >= FEWEST && behind >= patience.kib
+    }
+
+    /// Frees of its class since the group was queued.
+    pub(super) fn age(&self, view: &View<'f>, id: GroupId) -> u32 {
+        let queued_at = view.group(id).2.own.queued_at.load(Relaxed);
+        (view.bin.freed.load(Relaxed) as u32).wrapping_sub(queued_at)
+    }
+
+    /// A group whose snapshot may be handed out, out of its list: one of the few that have waited
+    /// longest.
+    pub(super) fn next_served(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+    ) -> Option<(GroupId, Source)> {
+        let patience = self.patience(entry, view);
+        self.next_after(entry, view, patience)
+    }
+
+    /// The same after the shortest wait, for when memory is short.
+    pub(super) fn next_pressed(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+    ) -> Option<(GroupId, Source)> {
+        let frees = if P::SET.has(Set::QUARANTINE) { FEWEST } else { 0 };
+        self.next_after(entry, view, Patience { frees, kib: 0, clock: clock(entry) })
+    }
+
+    fn next_after(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+        patience: Patience,
+    ) -> Option<(GroupId, Source)> {
+        if let Some(id) = self.one_of(entry, view, List::Waited, |_, _| true) {
+            return Some((id, Source::Waited));
+        }
+        let id = self.one_of(entry, view, List::Waiting, |n, id| {
+            // The oldest has waited as long as was drawn; those beside it the minimum.
+            let patience = if n == 0 { patience } else { patience.least(view) };
+            self.has_served(view, id, patience)
+        })?;
+        view.bin.queued.store(view.bin.queued.load(Relaxed).saturating_sub(1), Relaxed);
+        self.draw_wait(entry, view);
+        Some((id, Source::Queue))
+    }
+
+    /// Any of the first few of a list that serve, as far as they follow each other; taken out.
+    fn one_of(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+        list: List,
+        serves: impl Fn(usize, GroupId) -> bool,
+    ) -> Option<GroupId> {
+        let mut candidates = [(None, GroupId(0)); 4];
+        let mut n = 0;
+        let mut before = None;
+        let mut next = view.first(list);
+        while let (Some(id), Some(cell)) = (next, candidates.get_mut(n)) {
+            if !serves(n, id) {
+                break;
+            }
+            *cell = (before, id);
+            n += 1;
+            before = Some(id);
+            next = view.after(id);
+        }
+        let n = u32::try_from(n).ok().filter(|&n| n > 0)?;
+        let pick = entry.random().below::<O>(n) as usize;
+        let &(before, id) = candidates.get(pick)?;
+        view.unlink(list, before, id);
+        Some(id)
+    }
+}
+
+/// The lists of queued groups, linked through their metadata.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    /// In the order in which they were queued.
+    Waiting,
+    /// Those that had waited long enough when they were found to be still in use. Their snapshots
+    /// count as free, not as quarantined.
+    Waited,
+}
+
+impl<'f> View<'f> {
+    fn ends(&self, list: List) -> (&AtomicU32, &AtomicU32) {
+        match list {
+            List::Waiting => (&self.bin.oldest, &self.bin.youngest),
+            List::Waited => (&self.bin.waited, &self.bin.waited_last),
+        }
+    }
+
+    /// The first of a list.
+    pub(super) fn first(&self, list: List) -> Option<GroupId> {
+        self.ends(list).0.load(Relaxed).checked_sub(1).map(GroupId)
+    }
+
+    /// The last of a list.
+    pub(super) fn last(&self, list: List) -> Option<GroupId> {
+        self.ends(list).1.load(Relaxed).checked_sub(1).map(GroupId)
+    }
+
+    /// The one that follows in its list.
+    pub(super) fn after(&self, id: GroupId) -> Option<GroupId> {
+        self.group(id).2.own.next.load(Relaxed).checked_sub(1).map(GroupId)
+    }
+
+    /// Puts a group at the end of a list.
+    pub(super) fn append(&self, list: List, id: GroupId) {
+        let (first, last) = self.ends(list);
+        self.group(id).2.own.next.store(0, Relaxed);
+        match self.last(list) {
+            Some(last) => self.group(last).2.own.next.store(id.0 + 1, Relaxed),
+            None => first.store(id.0 + 1, Relaxed),
+        }
+        last.store(id.0 + 1, Relaxed);
+    }
+
+    /// Takes the element after `before` (the first if `None`) out of a list.
+    pub(super) fn unlink(&self, list: List, before: Option<GroupId>, id: GroupId) {
+        let (first, last) = self.ends(list);
+        let next = self.group(id).2.own.next.load(Relaxed);
+        match before {
+            Some(before) => self.group(before).2.own.next.store(next, Relaxed),
+            None => first.store(next, Relaxed),
+        }
+        if next == 0 {
+            last.store(before.map_or(0, |id| id.0 + 1), Relaxed);
+        }
+    }
+}

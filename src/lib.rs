@@ -21,7 +21,7 @@
 //! re-exported here. Dependencies point down only:
 //!
 //! ```text
-//! faces       Casemate, protections, stats, verify
+//! faces       Casemate, protections, stats, verify; secure: buffers for keys and passwords
 //! heap        heap: routing, thread heaps, guests, delayed reuse, forks, statistics
 //! mechanisms  slab, large, rng, canary, wipe
 //! os          os: every system call
@@ -59,6 +59,8 @@ pub mod os;
 mod process;
 #[cfg(not(loom))]
 pub mod rng;
+#[cfg(not(loom))]
+pub mod secure;
 #[cfg(not(loom))]
 pub mod wipe;
 

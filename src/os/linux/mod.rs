@@ -11,6 +11,7 @@
 //! | `futex` | sleeping and waking |
 //! | `thread` | thread identity, thread exit |
 //! | `fork` | fork handlers |
+//! | `secret` | memory for secrets: hidden, locked, kept from children |
 //! | `report` | the last words, and the end |
 //!
 //! A call that is a thread cancellation point in libc (`open`, `read`, `write`, `close`) is made
@@ -26,6 +27,7 @@ mod limits;
 mod map;
 mod probe;
 mod report;
+mod secret;
 #[cfg(test)]
 mod testing;
 mod thread;

@@ -24,6 +24,19 @@ pub(super) fn register() {
     }
 }
 
+/// How many forks lie between the first process and this one.
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+
+/// A number that a forked child does not share with its parent, for handles: one that was made
+/// under another number is inherited. An error only if a child could not start over.
+#[inline]
+pub(super) fn epoch() -> Result<u32, SecureError> {
+    if let Some(fixed) = started() {
+        notice(fixed)?;
+    }
+    Ok(EPOCH.load(Ordering::Acquire))
+}
+
 struct Hooks;
 
 impl ForkHooks for Hooks {
@@ -82,6 +95,7 @@ fn notice_slow(fixed: &'static Fixed) -> Result<(), SecureError> {
 /// is not an entry's or a chunk's own record is built anew from those.
 fn start_over(fixed: &'static Fixed) -> bool {
     let Some(stream) = Stream::from_kernel::<Linux>() else { return false };
+    EPOCH.fetch_add(1, Ordering::Release);
     // SAFETY: the generation word lets one thread of the child get here, and others wait for it
     // before they take the lock.
     let state = unsafe { &mut *fixed.state() };

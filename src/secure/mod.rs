@@ -18,6 +18,7 @@ mod protections;
 mod root;
 mod state;
 mod stats;
+mod types;
 mod verify;
 
 pub use calls::{
@@ -29,6 +30,7 @@ pub use guard::AccessGuard;
 pub use policy::{Access, Policy, Requirements};
 pub use protections::{Backing, ForkView, Protections};
 pub use stats::{SecureStats, secure_stats};
+pub use types::*;
 pub use verify::{SecureVerified, secure_verify};
 
 pub(crate) use calls::take_all_away;

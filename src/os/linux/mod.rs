@@ -12,6 +12,7 @@
 //! | `thread` | thread identity, thread exit |
 //! | `fork` | fork handlers |
 //! | `secret` | memory for secrets: hidden, locked, kept from children |
+//! | `terminal` | a terminal while a password is typed |
 //! | `report` | the last words, and the end |
 //!
 //! A call that is a thread cancellation point in libc (`open`, `read`, `write`, `close`) is made
@@ -30,6 +31,7 @@ mod report;
 mod secret;
 #[cfg(test)]
 mod testing;
+pub(crate) mod terminal;
 mod thread;
 
 use super::{Features, ForkHooks, MapError, Os, Thread, ThreadExit};

@@ -1,7 +1,10 @@
 //! Layer: faces. The types that people use: values in secure memory.
 
+mod buffer;
 mod equal;
+mod guarded_box;
 mod moved;
+mod opened;
 mod password;
 mod place;
 mod plain;
@@ -13,7 +16,10 @@ mod secret_vec;
 mod stack;
 mod traits;
 
+pub use buffer::SafeBuffer;
 pub use equal::constant_time_eq;
+pub use guarded_box::GuardedBox;
+pub use opened::{Opened, OpenedMut};
 pub use password::MAX_PASSWORD;
 pub use plain::{PlainBytes, Plain, Zeroable};
 pub use read_error::ReadError;

@@ -9,25 +9,37 @@ mod password;
 mod place;
 mod plain;
 mod read_error;
+#[cfg(feature = "allocator-api2")]
+mod safe_alloc;
 mod secret_box;
 mod secret_slice;
 mod secret_string;
 mod secret_vec;
+#[cfg(feature = "shielded")]
+mod shielded;
 mod stack;
 mod traits;
+#[cfg(feature = "serde")]
+mod with_serde;
 
 pub use buffer::SafeBuffer;
 pub use equal::constant_time_eq;
 pub use guarded_box::GuardedBox;
 pub use opened::{Opened, OpenedMut};
 pub use password::MAX_PASSWORD;
-pub use plain::{PlainBytes, Plain, Zeroable};
+pub use plain::{Plain, PlainBytes, Zeroable};
 pub use read_error::ReadError;
+#[cfg(feature = "allocator-api2")]
+pub use safe_alloc::SafeAlloc;
 pub use secret_box::SecretBox;
 pub use secret_slice::SecretSlice;
 pub use secret_string::{NotUtf8, SecretString};
 pub use secret_vec::SecretVec;
+#[cfg(feature = "shielded")]
+pub use shielded::{ShieldError, Shieldable, Shielded, ShieldedRef, ShieldedRefMut};
 pub use stack::{WIPED_STACK, wipe_stack, with_wiped_stack, with_wiped_stack_of};
+#[cfg(feature = "serde")]
+pub use with_serde::{Serializable, SerializableSecret, serialize_secret};
 
 use crate::secure::SecureError;
 use crate::secure::error::ErrorKind;

@@ -5,8 +5,8 @@
 
 use crate::secure::fork::epoch;
 use crate::secure::{
-    Access, AccessGuard, ErrorKind, Policy, Protections, SecureError, safe_alloc_with, safe_free, safe_protect, safe_query,
-    safe_realloc,
+    Access, AccessGuard, ErrorKind, Policy, Protections, SecureError, safe_alloc_with, safe_free,
+    safe_protect, safe_query, safe_realloc,
 };
 use core::alloc::Layout;
 use core::ptr::NonNull;

@@ -55,7 +55,7 @@ pub unsafe trait Zeroable {}
 /// use casemate::secure::SecretBox;
 /// SecretBox::<char>::random();
 /// ```
-pub unsafe trait Plain: Zeroable + Copy + 'static {}
+pub unsafe trait Plain: Zeroable + Copy + Send + Sync + 'static {}
 
 macro_rules! plain {
     ($($type:ty)*) => {$(

@@ -99,6 +99,12 @@ impl<T: ?Sized> SecretBox<T> {
         (this.value, unsafe { core::ptr::read(&this.place) })
     }
 
+    /// The value's place, for reading and writing.
+    #[cfg(feature = "shielded")]
+    pub(super) fn pointer(&self) -> NonNull<T> {
+        self.value
+    }
+
     /// The value, to be read.
     ///
     /// # Panics

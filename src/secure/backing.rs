@@ -14,7 +14,7 @@ use super::error::{ErrorKind, SecureError};
 use super::policy::{Policy, Requirements};
 use super::protections::{Backing, ForkView};
 use super::root::{Fixed, reserve};
-use crate::os::{Linux, Os, Secrets, pointer};
+use crate::os::{Linux, MapError, Os, Secrets, pointer};
 use crate::rng::Stream;
 use crate::units::align_up;
 
@@ -166,7 +166,7 @@ pub fn make(
     let (map, map_len, data) = place(fixed, stream, wanted)?;
     let len = wanted.data_len;
     let mut refusal = Refusal::None;
-    for backing in candidates(wanted) {
+    for backing in candidates(policy, wanted.only) {
         let must = require.has(Requirements::LOCKED) || require.has(Requirements::HIDDEN);
         if !must && supply_is_hopeless(supply, backing, len) {
             continue;
@@ -202,20 +202,20 @@ fn supply_is_hopeless(supply: &mut Supply, backing: Backing, len: usize) -> bool
     !matches!(backing, Backing::Unlocked) && supply.is_hopeless(backing, len)
 }
 
-/// From the best to the least that the policy allows.
-fn candidates(wanted: &Wanted) -> impl Iterator<Item = Backing> {
-    let (policy, only) = (wanted.policy, wanted.only);
+/// From the best to the least that the policy allows, or `only` one of them.
+pub fn candidates(policy: &Policy, only: Option<Backing>) -> impl Iterator<Item = Backing> {
     let require = policy.requirements();
-    [Backing::Secret, Backing::Locked, Backing::Unlocked].into_iter().filter(move |&backing| {
-        let allowed = match backing {
-            Backing::Secret => policy.allows_memfd_secret(),
-            Backing::Locked => !require.has(Requirements::HIDDEN),
-            Backing::Unlocked => {
-                !require.has(Requirements::HIDDEN) && !require.has(Requirements::LOCKED)
-            }
-        };
-        allowed && only.is_none_or(|only| only == backing)
-    })
+    let each = [
+        (Backing::Secret, policy.allows_memfd_secret()),
+        (Backing::Locked, !require.has(Requirements::HIDDEN)),
+        (
+            Backing::Unlocked,
+            !require.has(Requirements::HIDDEN) && !require.has(Requirements::LOCKED),
+        ),
+    ];
+    each.into_iter()
+        .filter(move |&(backing, allowed)| allowed && only.is_none_or(|only| only == backing))
+        .map(|(backing, _)| backing)
 }
 
 /// Reserves address space for data and guards of random size: start, length, and the data's place.
@@ -288,6 +288,23 @@ fn touch(at: usize, len: usize, page: usize) {
 fn mark_guards(map: usize, map_len: usize, data: usize, len: usize, page: usize) -> bool {
     debug_assert!(map < data && data + len < map + map_len);
     Linux::guard(data - page, page).is_ok() && Linux::guard(data + len, page).is_ok()
+}
+
+/// In a forked child: nobody shall have memory where the parent's secret was, or a stale pointer
+/// would reach it. What somebody has there already, in a child that was not told of the fork at
+/// once, is left alone.
+pub fn occupy(made: &Made, page: usize) {
+    let (at, len) = (made.data, made.data_len);
+    if made.have.fork != ForkView::Excluded {
+        // Still there, and ours.
+        let _ = Linux::take_away(at, len);
+        return;
+    }
+    if Linux::reserve(at, len) == Err(MapError::Occupied) && len <= 4096 * page {
+        for offset in (0..len).step_by(page.max(1)) {
+            let _ = Linux::reserve(at + offset, page);
+        }
+    }
 }
 
 /// Why a mapping could not be had; the first reason that a user can do something about counts.

@@ -3,7 +3,7 @@
 
 use super::error::{ErrorKind, SecureError};
 use super::pages::MOST_ALIGN;
-use super::policy::{Access, Policy};
+use super::policy::{Access, Policy, Requirements};
 use super::protections::Protections;
 use super::root::{started, with};
 use super::state::State;
@@ -32,6 +32,9 @@ pub enum Freed {
 /// [`ErrorKind::OutOfMemory`], [`ErrorKind::TooMany`], [`ErrorKind::Reentered`] in a signal
 /// handler that interrupted one of these functions, [`ErrorKind::StartUp`].
 ///
+/// # What ends the process
+/// A write to freed secret memory, found when it is about to be handed out again.
+///
 /// ```
 /// use casemate::secure::{safe_alloc, safe_free};
 /// use std::alloc::Layout;
@@ -54,7 +57,7 @@ pub fn safe_alloc(layout: Layout) -> Result<NonNull<[u8]>, SecureError> {
 /// Beyond those of [`safe_alloc`]: [`ErrorKind::LockedMemoryLimit`], [`ErrorKind::Unsupported`]
 /// and [`ErrorKind::Contradiction`], if the policy requires what is not to be had.
 pub fn safe_alloc_with(layout: Layout, policy: &Policy) -> Result<NonNull<[u8]>, SecureError> {
-    with(|fixed, state| allocate(fixed, state, layout, policy))
+    with(|fixed, state| allocate(fixed, state, layout, policy)).map_err(or_end)
 }
 
 fn allocate(
@@ -69,7 +72,22 @@ fn allocate(
     if let Some(found) = state.pool_table(fixed).allocate(layout, policy)? {
         return Ok(found);
     }
-    state.table(fixed).allocate(layout, policy)
+    // What the pool holds for nobody may be what is missing; a policy that could do without
+    // locked memory has it first all the same.
+    if state.pool.has_empty_blocks() {
+        match state.table(fixed).allocate(layout, policy, Requirements::LOCKED) {
+            Err(error) if is_short(&error) => {
+                state.pool_table(fixed).reclaim(true)?;
+            }
+            Err(_) => {}
+            done => return done,
+        }
+    }
+    state.table(fixed).allocate(layout, policy, Requirements::NONE)
+}
+
+fn is_short(error: &SecureError) -> bool {
+    matches!(error.kind(), ErrorKind::LockedMemoryLimit { .. } | ErrorKind::OutOfMemory { .. })
 }
 
 /// Gives a buffer another size or alignment: a new buffer under the same policy, the contents
@@ -79,8 +97,8 @@ fn allocate(
 /// A buffer with pages of its own keeps its access without guards, whatever it is.
 ///
 /// # Errors
-/// As for [`safe_alloc_with`], and [`ErrorKind::Inherited`] in a forked child,
-/// [`ErrorKind::Borrowed`] while a guard holds the buffer open. The old buffer is then as it was.
+/// As for [`safe_alloc_with`], and [`ErrorKind::Inherited`] in a forked child. The old buffer is
+/// then as it was.
 ///
 /// # What ends the process
 /// Misuse, as for [`safe_free`].
@@ -91,7 +109,7 @@ fn allocate(
 pub unsafe fn safe_realloc(ptr: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]>, SecureError> {
     let at = ptr.as_ptr().expose_provenance();
     let moved = with(|fixed, state| {
-        let pool = state.pool_table(fixed);
+        let mut pool = state.pool_table(fixed);
         if pool.holds(at) {
             let (size, policy) = pool.look(at)?;
             let to = allocate(fixed, state, new, &policy)?;
@@ -104,9 +122,6 @@ pub unsafe fn safe_realloc(ptr: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]
         let Some(&old) = table.entry(number) else {
             return Err(SecureError::new(ErrorKind::NotABuffer));
         };
-        if old.readers + old.writers != 0 {
-            return Err(SecureError::new(ErrorKind::Borrowed));
-        }
         table.check(number)?;
         let to = match allocate(fixed, state, new, &old.policy) {
             Ok(to) => to,
@@ -138,6 +153,9 @@ fn address(at: NonNull<u8>) -> usize {
 
 /// Wipes and frees a buffer. In a forked child, freeing a buffer of the parent's does nothing.
 ///
+/// An [`AccessGuard`](super::AccessGuard) that was leaked (`mem::forget`) is no obstacle; one that
+/// is dropped afterwards ends the process as a second free would.
+///
 /// Called by a signal handler that interrupted one of these functions, it leaves the buffer as it
 /// is, for good ([`SecureStats::abandoned`](super::SecureStats::abandoned)).
 ///
@@ -167,7 +185,7 @@ pub(super) static ABANDONED: core::sync::atomic::AtomicU64 = core::sync::atomic:
 ///
 /// # Errors
 /// [`ErrorKind::Misuse`] with what was found, [`ErrorKind::NotABuffer`],
-/// [`ErrorKind::Borrowed`], [`ErrorKind::Reentered`].
+/// [`ErrorKind::Reentered`].
 ///
 /// # Safety
 /// Nothing refers to the bytes of the buffer.
@@ -200,7 +218,7 @@ pub unsafe fn try_safe_free(ptr: NonNull<u8>) -> Result<Freed, SecureError> {
 pub unsafe fn safe_protect(ptr: NonNull<u8>, access: Access) -> Result<(), SecureError> {
     let at = address(ptr);
     with(|fixed, state| {
-        let pool = state.pool_table(fixed);
+        let mut pool = state.pool_table(fixed);
         if pool.holds(at) {
             pool.size(at)?;
             return Err(SecureError::new(ErrorKind::Pooled));
@@ -219,7 +237,7 @@ pub fn safe_query(ptr: *const u8) -> Option<Protections> {
     started()?;
     let at = ptr.expose_provenance();
     with(|fixed, state| {
-        let pool = state.pool_table(fixed);
+        let mut pool = state.pool_table(fixed);
         if pool.holds(at) {
             return Ok(pool.query(at));
         }

@@ -69,7 +69,7 @@ impl AccessGuard {
 fn open(at: NonNull<u8>, writes: bool) -> Result<AccessGuard, SecureError> {
     let address = at.as_ptr().expose_provenance();
     let size = with(|fixed, state| {
-        let pool = state.pool_table(fixed);
+        let mut pool = state.pool_table(fixed);
         if pool.holds(address) {
             return pool.size(address);
         }

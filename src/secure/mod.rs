@@ -6,6 +6,7 @@
 
 mod backing;
 mod calls;
+mod chunk;
 mod error;
 mod fork;
 mod guard;
@@ -16,6 +17,7 @@ mod policy;
 mod pool;
 mod protections;
 mod root;
+pub mod slots;
 mod state;
 mod stats;
 mod types;
@@ -33,5 +35,5 @@ pub use stats::{SecureStats, secure_stats};
 pub use types::*;
 pub use verify::{SecureVerified, secure_verify};
 
-pub(crate) use calls::take_all_away;
 use calls::end;
+pub(crate) use calls::take_all_away;

@@ -15,7 +15,7 @@ use super::backing::{self, Have, Made, Supply, Wanted};
 use super::error::{ErrorKind, SecureError};
 use super::index::Index;
 use super::margin::{Damage, Margins};
-use super::policy::{Access, Policy};
+use super::policy::{Access, Policy, Requirements};
 use super::protections::{Backing, ForkView, Protections};
 use super::root::Fixed;
 use crate::canary::Words;
@@ -232,11 +232,12 @@ impl<'s> Table<'s> {
         }
     }
 
-    /// Hands out a new buffer of zeros.
+    /// Hands out a new buffer of zeros, which gets what the policy requires and `more`.
     pub fn allocate(
         &mut self,
         layout: Layout,
         policy: &Policy,
+        more: Requirements,
     ) -> Result<NonNull<[u8]>, SecureError> {
         let (page, size, align) = (self.fixed.page, layout.size(), layout.align());
         let Some(shape) = Shape::of(size, align, page) else { return fail(ErrorKind::Layout) };
@@ -245,10 +246,10 @@ impl<'s> Table<'s> {
             data_len: shape.data_len,
             offset: if align > page { shape.offset } else { 0 },
             align: align.max(page),
-            policy: *policy,
+            policy: policy.and_require(more),
             only: None,
         };
-        match self.add(number, &shape, layout, &wanted) {
+        match self.add(number, &shape, layout, &wanted, policy) {
             Ok(at) => Ok(NonNull::slice_from_raw_parts(at, size)),
             Err(error) => {
                 self.give_back(number);
@@ -263,6 +264,7 @@ impl<'s> Table<'s> {
         shape: &Shape,
         layout: Layout,
         wanted: &Wanted,
+        policy: &Policy,
     ) -> Result<NonNull<u8>, SecureError> {
         let made = backing::make(self.fixed, self.stream, self.supply, wanted)?;
         let start = made.data + shape.offset;
@@ -286,7 +288,7 @@ impl<'s> Table<'s> {
             phase: Phase::Live,
             rest: Access::ReadWrite,
             now: Access::ReadWrite,
-            policy: wanted.policy,
+            policy: *policy,
             ..EMPTY
         };
         let entry = *entry;
@@ -490,7 +492,7 @@ impl<'s> Table<'s> {
         for number in 0..self.pages.used {
             let Some(entry) = self.entry_mut(number) else { continue };
             entry.next = 0;
-            let Made { data, data_len, have, .. } = entry.made;
+            let Made { data_len, have, .. } = entry.made;
             match entry.phase {
                 Phase::Live if have.fork == ForkView::Copied => {
                     // Locks are not inherited.
@@ -503,11 +505,8 @@ impl<'s> Table<'s> {
                 }
                 Phase::Live => {
                     entry.phase = Phase::Inherited;
-                    // Nobody else shall have memory there, or a stale pointer would reach it.
-                    match have.fork {
-                        ForkView::Excluded => drop(Linux::reserve(data, data_len)),
-                        _ => drop(Linux::take_away(data, data_len)),
-                    }
+                    let made = entry.made;
+                    backing::occupy(&made, self.fixed.page);
                 }
                 Phase::Inherited => {}
                 Phase::Freed => self.enqueue(number),

@@ -198,6 +198,12 @@ impl Policy {
         Policy { share: true, memfd_secret: false, ..self }
     }
 
+    /// This policy, insisting on more.
+    #[must_use]
+    pub const fn and_require(self, more: Requirements) -> Policy {
+        Policy { require: self.require.and(more), ..self }
+    }
+
     /// What it insists on.
     #[must_use]
     pub const fn requirements(&self) -> Requirements {

@@ -36,8 +36,6 @@ pub struct Fixed {
     pub wide: bool,
     /// Guards can be markers.
     pub markers: bool,
-    /// A child sees the generation word wiped.
-    pub wipe_on_fork: bool,
     /// This page is read-only.
     pub read_only: bool,
     /// And sealed.
@@ -63,7 +61,6 @@ impl Fixed {
         bits: 0,
         wide: false,
         markers: false,
-        wipe_on_fork: false,
         read_only: false,
         sealed: false,
         generation: 0,
@@ -100,20 +97,24 @@ pub(super) const LIVE: usize = 1;
 #[cfg_attr(target_arch = "x86_64", repr(C, align(4096)))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(C, align(65536)))]
 struct Root {
-    status: AtomicUsize,
     fixed: UnsafeCell<Fixed>,
 }
 
-// SAFETY: `fixed` is written by the one thread that took `status` from IDLE, before it stores LIVE
+// SAFETY: `fixed` is written by the one thread that took `STATUS` from IDLE, before it stores LIVE
 // with Release, and read only after LIVE was loaded with Acquire.
 unsafe impl Sync for Root {}
 
-static ROOT: Root = Root { status: AtomicUsize::new(IDLE), fixed: UnsafeCell::new(Fixed::EMPTY) };
+static ROOT: Root = Root { fixed: UnsafeCell::new(Fixed::EMPTY) };
+
+/// How far start-up is: IDLE, the identity of the thread that is at it, or LIVE. Not in the page
+/// that is closed, since threads that come too late still exchange it. Whoever overwrites it gets
+/// a second start-up, which faults at the closed page.
+static STATUS: AtomicUsize = AtomicUsize::new(IDLE);
 
 /// What was fixed at start-up, if secure memory was ever used.
 pub(super) fn started() -> Option<&'static Fixed> {
     // SAFETY: see the `Sync` implementation.
-    (ROOT.status.load(Ordering::Acquire) == LIVE).then(|| unsafe { &*ROOT.fixed.get() })
+    (STATUS.load(Ordering::Acquire) == LIVE).then(|| unsafe { &*ROOT.fixed.get() })
 }
 
 /// The same, starting secure memory at its first use.
@@ -147,7 +148,7 @@ fn start() -> Result<&'static Fixed, SecureError> {
     super::fork::register();
     let me = Linux::thread().identity;
     loop {
-        match ROOT.status.compare_exchange(IDLE, me, Ordering::Acquire, Ordering::Acquire) {
+        match STATUS.compare_exchange(IDLE, me, Ordering::Acquire, Ordering::Acquire) {
             Ok(_) => break,
             Err(LIVE) => return started().ok_or(SecureError::new(ErrorKind::StartUp)),
             // A signal handler of the thread that is starting.
@@ -162,7 +163,7 @@ fn start() -> Result<&'static Fixed, SecureError> {
             unsafe {
                 *ROOT.fixed.get() = Fixed { read_only: closes, sealed: closes && seals(), ..fixed }
             };
-            ROOT.status.store(LIVE, Ordering::Release);
+            STATUS.store(LIVE, Ordering::Release);
             let (at, len) = ((&raw const ROOT).expose_provenance(), size_of::<Root>());
             if closes && Linux::read_only(at, len).is_ok() {
                 let _ = Linux::seal(at, len);
@@ -170,7 +171,7 @@ fn start() -> Result<&'static Fixed, SecureError> {
             started().ok_or(SecureError::new(ErrorKind::StartUp))
         }
         None => {
-            ROOT.status.store(IDLE, Ordering::Release);
+            STATUS.store(IDLE, Ordering::Release);
             Err(SecureError::new(ErrorKind::StartUp))
         }
     }
@@ -180,7 +181,7 @@ fn start() -> Result<&'static Fixed, SecureError> {
 pub(super) fn settle() {
     let me = Linux::thread().identity;
     loop {
-        match ROOT.status.load(Ordering::Acquire) {
+        match STATUS.load(Ordering::Acquire) {
             IDLE | LIVE => return,
             who if who == me => return,
             _ => Linux::pause(),
@@ -247,7 +248,8 @@ fn make() -> Option<Fixed> {
     }
     // Out of core dumps, with the guards; a kernel that cannot is no reason to fail.
     let _ = Linux::no_dump(base, len);
-    let wipe_on_fork = Linux::wipe_on_fork(generation, page).is_ok();
+    // Without it, before Linux 4.14, only forks that run handlers are noticed.
+    let _ = Linux::wipe_on_fork(generation, page);
     let state = generation + 2 * page;
     // SAFETY: zeros are a valid state but for the stream, which is written here, before anybody
     // else can see it.
@@ -258,7 +260,6 @@ fn make() -> Option<Fixed> {
         bits,
         wide: features.avx2,
         markers: features.guards,
-        wipe_on_fork,
         read_only: false,
         sealed: false,
         generation,

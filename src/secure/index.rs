@@ -39,12 +39,11 @@ impl<'c> Index<'c> {
 
     /// Where the key's cell is.
     fn place(&self, key: usize, key_of: &impl Fn(u32) -> usize) -> Option<usize> {
-        let mut at = self.home(key);
-        for _ in 0..self.cells.len() {
+        let home = self.home(key);
+        for at in home..home + self.cells.len() {
             if key_of(self.cell(at)?) == key {
                 return Some(at);
             }
-            at += 1;
         }
         None
     }
@@ -57,13 +56,12 @@ impl<'c> Index<'c> {
 
     /// Adds a number whose key is not in the table. False if the table is full.
     pub fn insert(&mut self, key: usize, number: u32) -> bool {
-        let mut at = self.home(key);
-        for _ in 0..self.cells.len() {
+        let home = self.home(key);
+        for at in home..home + self.cells.len() {
             if self.cell(at).is_none() {
                 self.set(at, number.wrapping_add(1));
                 return true;
             }
-            at += 1;
         }
         false
     }
@@ -73,8 +71,8 @@ impl<'c> Index<'c> {
         let mut hole = self.place(key, &key_of)?;
         let removed = self.cell(hole);
         self.set(hole, 0);
-        let mut at = hole + 1;
-        for _ in 0..self.cells.len() {
+        let first = hole + 1;
+        for at in first..first + self.cells.len() {
             let Some(number) = self.cell(at) else { break };
             // It may move back if the hole is not before its home.
             let home = self.home(key_of(number));
@@ -83,7 +81,6 @@ impl<'c> Index<'c> {
                 self.set(at, 0);
                 hole = at;
             }
-            at += 1;
         }
         removed
     }

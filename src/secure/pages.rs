@@ -180,7 +180,7 @@ impl<'s> Table<'s> {
         if number >= self.pages.open {
             let size = size_of::<Entry>();
             let page = self.fixed.page;
-            let from = self.fixed.entries + self.pages.open as usize * size & !(page - 1);
+            let from = (self.fixed.entries + self.pages.open as usize * size) & !(page - 1);
             let open = (self.pages.open as usize + STEP).min(ENTRIES);
             let to = round_up(self.fixed.entries + open * size, page);
             if Linux::open(from, to - from).is_err() {

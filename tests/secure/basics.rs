@@ -1,5 +1,6 @@
 //! What every buffer is.
 
+use crate::child;
 use crate::raw::{OWN, POOL, alloc, fill, free, is_all, query, resize, take, try_free, write};
 use casemate::secure::{
     Access, Backing, ErrorKind, ForkView, Freed, Policy, Requirements, secure_stats, secure_verify,
@@ -121,6 +122,11 @@ fn resizing_copies_and_keeps_the_policy() {
 
 #[test]
 fn try_free_tells() {
+    // A pointer that is freed twice must not have become another test's meanwhile.
+    child::run("basics::try_free_tells", try_free_tells_all);
+}
+
+fn try_free_tells_all() {
     let at = take(32, &POOL);
     let own = take(32, &OWN);
     let local = 0u8;

@@ -253,10 +253,9 @@ impl Model {
     fn misuse(&mut self, which: u8) -> Outcome {
         let refused = |at: NonNull<u8>| {
             // SAFETY: no buffer starts there, so nothing is freed.
-            matches!(
-                unsafe { try_safe_free(at) }.map_err(|error| error.kind()),
-                Err(ErrorKind::Misuse(_) | ErrorKind::NotABuffer)
-            )
+            let freed = unsafe { try_safe_free(at) };
+            let kind = freed.map_err(|error| error.kind());
+            matches!(kind, Err(ErrorKind::Misuse(_) | ErrorKind::NotABuffer))
         };
         if let Some(buffer) = self.pick(which) {
             // SAFETY: at most one behind the end.

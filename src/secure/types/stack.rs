@@ -4,45 +4,83 @@
 //! more. They stay until some later call happens to write there; a core dump or an overread finds
 //! them.
 
-use crate::wipe::wipe_long;
-
 /// What [`with_wiped_stack`] wipes, in bytes: 64 KiB.
 pub const WIPED_STACK: usize = 64 << 10;
 
-/// One frame of the wipe, in bytes. Below a page, so that a stack that is too short ends at its
-/// guard page and not behind it.
-const FRAME: usize = 2048;
-
-/// Overwrites at least `bytes` bytes of stack below the caller's frame with zeros.
+/// Overwrites `bytes` bytes of stack below the caller's frame with zeros.
 ///
 /// What lies there are the frames of calls that have returned. The caller's own variables and
-/// those above are left alone, as are registers. A frame is up to 2 KiB, so up to that much more
-/// is written.
+/// those above are left alone, as are registers. The number is rounded up to 16; on processors
+/// other than x86-64 and aarch64 to some 2 KiB, and a few bytes between may stay.
 ///
-/// The thread must have that much stack left and some 4 KiB more; else the process ends with the
+/// The thread must have that much stack left and a page more; else the process ends with the
 /// stack overflow's SIGSEGV, as for any call that goes too deep. Threads of `std` have 2 MiB by
 /// default, the main thread 8 MiB.
-#[inline(never)]
+///
+/// Inlined, so that there is no frame of its own between the caller's and what is wiped.
+#[inline(always)]
 pub fn wipe_stack(bytes: usize) {
-    frames(bytes.div_ceil(FRAME));
+    if bytes != 0 {
+        zeros(bytes.div_ceil(16));
+    }
 }
 
-#[inline(never)]
-fn frames(count: usize) {
-    if count == 0 {
-        return;
+/// Pushes `pairs` (at least one) pairs of zero words on the stack and takes them off again. Going
+/// down word by word, it meets a guard page before anything behind it.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "stores below the stack pointer")]
+#[inline(always)]
+fn zeros(pairs: usize) {
+    // SAFETY: what is below the stack pointer holds nothing alive: without the option `nostack` the
+    // compiler keeps nothing there during the statement. The stack pointer is restored.
+    unsafe {
+        core::arch::asm!(
+            "mov {top}, rsp",
+            "2:",
+            "push 0",
+            "push 0",
+            "dec {pairs}",
+            "jnz 2b",
+            "mov rsp, {top}",
+            top = out(reg) _,
+            pairs = inout(reg) pairs => _,
+        );
     }
-    let mut frame = [0u8; FRAME];
-    clear(&mut frame);
-    frames(count - 1);
+}
+
+/// As above.
+#[cfg(target_arch = "aarch64")]
+#[expect(unsafe_code, reason = "stores below the stack pointer")]
+#[inline(always)]
+fn zeros(pairs: usize) {
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "mov {top}, sp",
+            "2:",
+            "stp xzr, xzr, [sp, #-16]!",
+            "subs {pairs}, {pairs}, #1",
+            "b.ne 2b",
+            "mov sp, {top}",
+            top = out(reg) _,
+            pairs = inout(reg) pairs => _,
+        );
+    }
+}
+
+/// In calls that each have a frame of zeros. What lies between two frames may not be written.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[inline(never)]
+fn zeros(pairs: usize) {
+    /// Words in a frame. Below a page, so that a stack that is too short ends at its guard page.
+    const FRAME: usize = 256;
+
+    let frame = core::hint::black_box([0u64; FRAME]);
+    if let Some(rest @ 1..) = (2 * pairs).checked_sub(FRAME) {
+        zeros(rest.div_ceil(2));
+    }
     // Still in use here: the call above cannot become a jump that reuses this frame.
     zeroize::optimization_barrier(&frame);
-}
-
-#[expect(unsafe_code, reason = "the wipe takes a pointer")]
-fn clear(frame: &mut [u8]) {
-    // SAFETY: the bytes are borrowed exclusively.
-    unsafe { wipe_long(frame.as_mut_ptr(), frame.len()) }
 }
 
 /// Runs `f`, then wipes 64 KiB of stack below the caller: what `f` and all that it called have
@@ -72,6 +110,7 @@ pub fn with_wiped_stack_of<R>(bytes: usize, f: impl FnOnce() -> R) -> R {
     struct Wipe(usize);
 
     impl Drop for Wipe {
+        #[inline(always)]
         fn drop(&mut self) {
             wipe_stack(self.0);
         }

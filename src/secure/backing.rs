@@ -69,6 +69,8 @@ pub struct Supply {
     /// Requests that may still be answered without asking again, and the length that was refused.
     patience: [u32; 2],
     refused: [usize; 2],
+    /// There is no `memfd_secret`: the kernel does not grow one.
+    absent: bool,
     /// Mappings that were refused for the limit.
     pub limit_hits: u64,
 }
@@ -120,6 +122,7 @@ impl Supply {
         mapped: [0; 3],
         patience: [0; 2],
         refused: [0; 2],
+        absent: false,
         limit_hits: 0,
     };
 
@@ -171,7 +174,11 @@ pub fn make(
         if !must && supply_is_hopeless(supply, backing, len) {
             continue;
         }
-        match fill(fixed, backing, data, len, policy.is_shared_with_children()) {
+        let filled = match backing {
+            Backing::Secret if supply.absent => Err(libc::ENOSYS),
+            _ => fill(fixed, backing, data, len, policy.is_shared_with_children()),
+        };
+        match filled {
             Ok(have) if have.satisfied(fixed).has(require) => {
                 let markers = fixed.markers && mark_guards(map, map_len, data, len, fixed.page);
                 let have = Have { markers, ..have };
@@ -182,6 +189,7 @@ pub fn make(
                 refusal = refusal.or(Refusal::Lacks(require.without(have.satisfied(fixed))))
             }
             Err(errno) => {
+                supply.absent |= backing == Backing::Secret && errno == libc::ENOSYS;
                 let why = Refusal::of(backing, errno, len);
                 if !matches!(backing, Backing::Unlocked) {
                     supply.note_refusal(backing, len);

@@ -253,6 +253,18 @@ pub fn safe_query(ptr: *const u8) -> Option<Protections> {
     .flatten()
 }
 
+/// Gives memory of the pool that no buffer uses back to the kernel, and to the limit on locked
+/// memory; true if there was any. Happens on its own when memory is refused.
+///
+/// # What ends the process
+/// A write to freed secret memory, found in what is given back.
+pub fn secure_trim() -> bool {
+    if started().is_none() {
+        return false;
+    }
+    with(|fixed, state| state.pool_table(fixed).reclaim(true)).map_err(or_end).unwrap_or(false)
+}
+
 /// Misuse ends the process; other errors go on.
 fn or_end(error: SecureError) -> SecureError {
     match error.kind() {

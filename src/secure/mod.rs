@@ -25,7 +25,7 @@ mod verify;
 
 pub use calls::{
     Freed, safe_alloc, safe_alloc_with, safe_free, safe_protect, safe_query, safe_realloc,
-    try_safe_free,
+    secure_trim, try_safe_free,
 };
 pub use error::{ErrorKind, SecureError};
 pub use guard::AccessGuard;

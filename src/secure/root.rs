@@ -250,6 +250,10 @@ fn make() -> Option<Fixed> {
     let _ = Linux::no_dump(base, len);
     // Without it, before Linux 4.14, only forks that run handlers are noticed.
     let _ = Linux::wipe_on_fork(generation, page);
+    if features.seal {
+        // What was opened stays where it is for good, and so do the guards in front.
+        let _ = Linux::seal(base, before + fixed_len);
+    }
     let state = generation + 2 * page;
     // SAFETY: zeros are a valid state but for the stream, which is written here, before anybody
     // else can see it.

@@ -5,7 +5,7 @@ use crate::child;
 use crate::filter::refuse;
 use crate::raw::{OWN, POOL, alloc, fill, free, is_all, query, take};
 use casemate::secure::{
-    Backing, ErrorKind, ForkView, Policy, Requirements, secure_stats, secure_verify,
+    Backing, ErrorKind, ForkView, Policy, Requirements, secure_stats, secure_trim, secure_verify,
 };
 use std::io;
 
@@ -128,6 +128,14 @@ fn the_pool_makes_room() {
         let seen = query(large).unwrap();
         assert!(seen.locked, "{seen}: {}", secure_stats());
         free(large);
+        let held: Vec<_> = (0..1000).map(|_| take(32, &POOL)).collect();
+        let before = secure_stats().locked_bytes;
+        held.into_iter().for_each(free);
+        assert_eq!(secure_stats().locked_bytes, before);
+        assert!(secure_trim());
+        assert_eq!((secure_stats().locked_bytes, secure_stats().chunks), (0, 0));
+        assert!(!secure_trim());
+        free(take(32, &POOL));
         secure_verify().expect("every invariant");
     });
 }
@@ -172,29 +180,31 @@ fn locked_bytes_of_ten_thousand_keys() {
     });
 }
 
+fn without(errno: i32) {
+    refuse(&[libc::SYS_memfd_secret], errno).expect("the filter");
+    let hidden = Policy::require(Requirements::HIDDEN);
+    for policy in [hidden, hidden.protectable(), hidden] {
+        let error = alloc(32, 1, &policy).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported(Requirements::HIDDEN), "{error}");
+        assert_eq!(error.os_error(), Some(errno));
+        assert!(error.to_string().contains("memfd_secret"), "{error}");
+    }
+    for policy in [POOL, OWN, Policy::strict()] {
+        let at = take(32, &policy);
+        let seen = query(at).unwrap();
+        assert_eq!(seen.backing, Backing::Locked, "{seen}");
+        free(at);
+    }
+}
+
 #[test]
 fn without_memfd_secret() {
-    for (errno, name) in [
-        (libc::ENOSYS, "limits::without_memfd_secret"),
-        (libc::EPERM, "limits::without_memfd_secret"),
-    ] {
-        child::run(name, || {
-            refuse(&[libc::SYS_memfd_secret], errno).expect("the filter");
-            let hidden = Policy::require(Requirements::HIDDEN);
-            for policy in [hidden, hidden.protectable()] {
-                let error = alloc(32, 1, &policy).unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Unsupported(Requirements::HIDDEN), "{error}");
-                assert_eq!(error.os_error(), Some(errno));
-                assert!(error.to_string().contains("memfd_secret"), "{error}");
-            }
-            for policy in [POOL, OWN, Policy::strict()] {
-                let at = take(32, &policy);
-                let seen = query(at).unwrap();
-                assert_eq!(seen.backing, Backing::Locked, "{seen}");
-                free(at);
-            }
-        });
-    }
+    child::run("limits::without_memfd_secret", || without(libc::ENOSYS));
+}
+
+#[test]
+fn memfd_secret_forbidden() {
+    child::run("limits::memfd_secret_forbidden", || without(libc::EPERM));
 }
 
 #[test]

@@ -256,3 +256,56 @@ fn refused_later() {
         secure_verify().expect("every invariant");
     });
 }
+
+/// The process runs out of mappings, long before it runs out of memory: an error, and everything
+/// that was had is given back all the same.
+#[test]
+fn mappings_run_out() {
+    child::run("limits::mappings_run_out", || {
+        let policy = OWN.hibernation_friendly();
+        let mut held = Vec::new();
+        let error = loop {
+            match alloc(32, 1, &policy) {
+                Ok(at) => held.push(at),
+                Err(error) => break error,
+            }
+        };
+        println!("{} buffers, then: {error}", held.len());
+        let kind = error.kind();
+        assert!(matches!(kind, ErrorKind::OutOfMemory { .. } | ErrorKind::TooMany), "{kind:?}");
+        assert!(held.len() > 5000);
+        // Where no mapping is left, those that are there still serve.
+        for &at in held.iter().step_by(100) {
+            fill(at, 32, 1);
+            assert!(query(at).unwrap().guards);
+        }
+        held.into_iter().for_each(free);
+        let held: Vec<_> = (0..5000).map(|_| take(32, &policy)).collect();
+        held.into_iter().for_each(free);
+        secure_verify().expect("every invariant");
+    });
+}
+
+/// Little address space, from the start.
+#[test]
+fn little_address_space() {
+    fn little() -> io::Result<()> {
+        let limit = libc::rlimit { rlim_cur: 256 << 20, rlim_max: 256 << 20 };
+        // SAFETY: a valid structure.
+        match unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+    child::run_after("limits::little_address_space", little, || {
+        let kind = alloc(256 << 20, 1, &POOL).unwrap_err().kind();
+        assert!(matches!(kind, ErrorKind::OutOfMemory { .. }), "the limit binds: {kind:?}");
+        let mut held: Vec<_> = (0..2000).map(|i| take(20 + i, &POOL)).collect();
+        while let Ok(at) = alloc(3 << 20, 1, &POOL.hibernation_friendly()) {
+            held.push(at);
+        }
+        held.into_iter().for_each(free);
+        secure_verify().expect("every invariant");
+        free(take(32, &OWN));
+    });
+}

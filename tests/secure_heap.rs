@@ -116,18 +116,22 @@ fn the_heap_is_not_asked() {
                 let seen = casemate::stats();
                 (seen.small.allocated, seen.large_allocated)
             };
-            free(take(32, &POOL));
-            let before = allocated();
-            let mut held = [0usize; 3000];
-            for (i, place) in held.iter_mut().enumerate() {
-                *place = take([32, 200, 4000][i % 3], if i % 50 == 0 { &OWN } else { &POOL });
-            }
-            for at in held {
-                free(resize(at, 100, 8).expect("memory"));
-            }
-            casemate::secure::secure_verify().expect("every invariant");
-            casemate::secure::secure_trim();
-            assert_eq!(before, allocated());
+            // The test harness's own thread may allocate meanwhile; secure memory would do so in
+            // every round, since each makes and gives back all of its chunks.
+            let quiet = (0..10).any(|_| {
+                let before = allocated();
+                let mut held = [0usize; 3000];
+                for (i, place) in held.iter_mut().enumerate() {
+                    *place = take([32, 200, 4000][i % 3], if i % 50 == 0 { &OWN } else { &POOL });
+                }
+                for at in held {
+                    free(resize(at, 100, 8).expect("memory"));
+                }
+                casemate::secure::secure_verify().expect("every invariant");
+                casemate::secure::secure_trim();
+                before == allocated()
+            });
+            assert!(quiet);
         },
         End::Survives,
     )];

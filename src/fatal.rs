@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 /// Threads on their way to the abort.
 static DYING: AtomicU32 = AtomicU32::new(0);
 
-/// Reports a violation in one line on standard error, runs the program's hook, and aborts.
+/// Reports a violation in one line on standard error, takes all secrets away, runs the program's
+/// hook, and aborts.
 ///
 /// Allocates nothing and takes no lock. Should the hook itself run into a violation, that one is
 /// reported too and the hook is not run again.
@@ -19,6 +20,9 @@ pub fn fatal<O: Os>(plan: &Plan, violation: &Violation) -> ! {
     let len = line(violation, plan.addresses, &mut text);
     O::report(text.get(..len).unwrap_or(&text));
     let first = DYING.fetch_add(1, Ordering::AcqRel) == 0;
+    if first {
+        crate::secure::take_all_away();
+    }
     if first && let Some(hook) = plan.hook {
         hook(violation);
     }

@@ -21,7 +21,7 @@
 //! re-exported here. Dependencies point down only:
 //!
 //! ```text
-//! faces       Casemate, protections, stats, verify, interface
+//! faces       Casemate, protections, stats, verify, interface; secure: for keys and passwords
 //! heap        heap: routing, thread heaps, guests, delayed reuse, forks, statistics
 //! mechanisms  slab, large, nothing, rng, canary, wipe
 //! os          os: every system call
@@ -65,6 +65,8 @@ pub mod os;
 mod process;
 #[cfg(not(loom))]
 pub mod rng;
+#[cfg(not(loom))]
+pub mod secure;
 #[cfg(not(loom))]
 pub mod wipe;
 

@@ -45,11 +45,15 @@ pub enum Kind {
     SecondHeap,
     /// The kernel gave no random bytes or no address space to start with.
     StartUp,
+    /// The pointer given to a function of secure memory is no secure buffer's.
+    SecretForeign,
+    /// Bytes before the start of a secure buffer were overwritten.
+    SecretUnderflow,
 }
 
 impl Kind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 18] = [
         Kind::DoubleFree,
         Kind::RacingFree,
         Kind::ForeignPointer,
@@ -66,6 +70,8 @@ impl Kind {
         Kind::Metadata,
         Kind::SecondHeap,
         Kind::StartUp,
+        Kind::SecretForeign,
+        Kind::SecretUnderflow,
     ];
 
     /// The constant words that the line on standard error uses.
@@ -87,6 +93,8 @@ impl Kind {
             Kind::Metadata => "the heap's records contradict each other",
             Kind::SecondHeap => "a second heap with another policy was started",
             Kind::StartUp => "the kernel gave no randomness or no address space",
+            Kind::SecretForeign => "the pointer is no secure buffer",
+            Kind::SecretUnderflow => "write before the start of a secure buffer",
         }
     }
 }
@@ -99,6 +107,10 @@ pub enum Place {
     Slot(u32),
     /// In a large mapping of its own.
     Large,
+    /// In a slot of this many bytes of the pool of small secrets.
+    SecretSlot(u32),
+    /// A secure buffer with pages of its own.
+    SecretPages,
     /// Not in this heap, or not known.
     Unknown,
 }
@@ -138,6 +150,8 @@ impl fmt::Display for Violation {
         match self.place {
             Place::Slot(size) => write!(f, " (size class {size})"),
             Place::Large => f.write_str(" (large)"),
+            Place::SecretSlot(size) => write!(f, " (secret, slot of {size})"),
+            Place::SecretPages => f.write_str(" (secret, own pages)"),
             Place::Unknown => Ok(()),
         }
     }
@@ -159,6 +173,12 @@ pub fn line(violation: &Violation, with_address: bool, out: &mut [u8; LINE]) -> 
             at = put(out, at, b")");
         }
         Place::Large => at = put(out, at, b" (large)"),
+        Place::SecretSlot(size) => {
+            at = put(out, at, b" (secret, slot of ");
+            at = number(out, at, size as usize, 10);
+            at = put(out, at, b")");
+        }
+        Place::SecretPages => at = put(out, at, b" (secret, own pages)"),
         Place::Unknown => {}
     }
     if with_address && violation.address != 0 {
@@ -223,10 +243,17 @@ mod tests {
             for b in &Kind::ALL[i + 1..] {
                 assert_ne!(a.message(), b.message());
             }
-            let v = Violation::new(*a).at(Place::Slot(u32::MAX), usize::MAX);
-            let full = text(v, true);
-            assert!(full.len() < LINE && full.ends_with('\n'));
-            assert_eq!(text(v, false).trim_end(), std::format!("casemate: {v}"));
+            for place in [
+                Place::Slot(u32::MAX),
+                Place::SecretSlot(u32::MAX),
+                Place::SecretPages,
+                Place::Large,
+            ] {
+                let v = Violation::new(*a).at(place, usize::MAX);
+                let full = text(v, true);
+                assert!(full.len() < LINE && full.ends_with('\n'));
+                assert_eq!(text(v, false).trim_end(), std::format!("casemate: {v}"));
+            }
         }
     }
 }

@@ -180,6 +180,34 @@ pub unsafe trait Os: Send + Sync + 'static {
     fn abort() -> !;
 }
 
+/// What memory for secrets needs beyond [`Os`]. Addresses and lengths in bytes, multiples of the
+/// page size; an error is the system's number for it. Nothing changes `errno`.
+pub trait Secrets: Os {
+    /// Replaces a reservation of the caller's by memory that only this process sees
+    /// (`memfd_secret`): zero-filled, locked, not dumped. Forked children see it, for writing too,
+    /// until [`no_fork`](Secrets::no_fork). No descriptor stays open.
+    fn map_secret(at: usize, len: usize) -> Result<(), i32>;
+
+    /// Replaces a reservation of the caller's by readable and writable zeros.
+    fn map_over(at: usize, len: usize) -> Result<(), i32>;
+
+    /// Replaces a range of the caller's by inaccessible address space: contents, locks and advice
+    /// are gone.
+    fn take_away(at: usize, len: usize) -> Result<(), i32>;
+
+    /// Keeps readable and writable pages in memory, and makes them present (`mlock`).
+    fn lock(at: usize, len: usize) -> Result<(), i32>;
+
+    /// Keeps the range out of forked children (MADV_DONTFORK).
+    fn no_fork(at: usize, len: usize) -> Result<(), i32>;
+
+    /// RLIMIT_MEMLOCK in force now, in bytes; `None` if unlimited.
+    fn lock_limit() -> Option<usize>;
+
+    /// Bytes that count against it now (`VmLck`), if the kernel tells.
+    fn locked_bytes() -> Option<usize>;
+}
+
 /// A pointer to memory that the heap mapped at `address`.
 ///
 /// The heap chooses where its mappings lie and keeps addresses as numbers; this is the one place

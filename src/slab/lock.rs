@@ -34,6 +34,8 @@ pub enum Rank {
     Region = 4,
     /// The table of large objects.
     Large = 8,
+    /// Secure memory, which asks for no other.
+    Secure = 16,
 }
 
 /// Attempts of a handler that must not wait.

@@ -46,7 +46,10 @@ pub(super) fn page_table_bytes() -> Option<usize> {
 /// The decimal number that follows the first `key`, past blanks. `feed` hands over bytes one at
 /// a time, so that a file of any length is searched in a few registers. The first byte of `key`
 /// must not occur in it again: a mismatch then starts over without looking back.
-fn number_after(key: &[u8], feed: impl FnOnce(&mut dyn FnMut(u8) -> bool)) -> Option<usize> {
+pub(super) fn number_after(
+    key: &[u8],
+    feed: impl FnOnce(&mut dyn FnMut(u8) -> bool),
+) -> Option<usize> {
     let mut matched = 0;
     let mut number = None;
     feed(&mut |byte| {

@@ -12,6 +12,8 @@
 //! | `thread` | thread identity, thread exit |
 //! | `words` | the heap's words in thread-local storage |
 //! | `fork` | fork handlers |
+//! | `secret` | memory for secrets: hidden, locked, kept from children |
+//! | `terminal` | a terminal while a password is typed |
 //! | `report` | the last words, and the end |
 //!
 //! A call that is a thread cancellation point in libc (`open`, `read`, `write`, `close`) is made
@@ -27,6 +29,8 @@ mod limits;
 mod map;
 mod probe;
 mod report;
+mod secret;
+pub(crate) mod terminal;
 #[cfg(test)]
 mod testing;
 mod thread;

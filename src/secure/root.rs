@@ -1,0 +1,278 @@
+//! Layer: faces. What secure memory starts with, and the way in: one page that is sealed after
+//! start-up, a mapping with everything that changes, one lock, and the word by which a forked
+//! child knows that it is one.
+//!
+//! ```text
+//! static ROOT (read-only, sealed): keys, features, addresses of
+//!
+//! +--------+------------+------+-----------+------------------+-----------------+--------+
+//! | guard  | generation | lock | state     | entries of pages | index of them   | guard  |
+//! | random | page       |      |           | opened in steps  | opened in steps | random |
+//! +--------+------------+------+-----------+------------------+-----------------+--------+
+//! ```
+#![expect(unsafe_code, reason = "a start-up page, and state that lives in a mapping")]
+
+use super::error::{ErrorKind, SecureError};
+use super::pages::{ENTRIES, Entry};
+use super::state::State;
+use crate::canary::Key;
+use crate::os::{Linux, MapError, Os, pointer};
+use crate::rng::Stream;
+use crate::slab::lock::{Lock, Rank};
+use crate::units::round_up;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use zeroize::Zeroize;
+
+/// What does not change after start-up.
+pub struct Fixed {
+    /// Of the canaries.
+    pub key: Key,
+    /// Bytes of a page.
+    pub page: usize,
+    /// Usable address bits.
+    pub bits: u32,
+    /// The CPU has AVX2.
+    pub wide: bool,
+    /// Guards can be markers.
+    pub markers: bool,
+    /// This page is read-only.
+    pub read_only: bool,
+    /// And sealed.
+    pub sealed: bool,
+    /// Address of the generation word.
+    generation: usize,
+    /// Address of the lock.
+    lock: usize,
+    /// Address of the state.
+    state: usize,
+    /// Address of the entries of buffers with pages of their own.
+    pub entries: usize,
+    /// Address of their index.
+    pub index: usize,
+    /// Bytes of metadata, without guards and without what is not opened.
+    pub metadata: usize,
+}
+
+impl Fixed {
+    const EMPTY: Fixed = Fixed {
+        key: Key::ZERO,
+        page: 0,
+        bits: 0,
+        wide: false,
+        markers: false,
+        read_only: false,
+        sealed: false,
+        generation: 0,
+        lock: 0,
+        state: 0,
+        entries: 0,
+        index: 0,
+        metadata: 0,
+    };
+
+    /// [`LIVE`], 0 in a child that has not noticed, or the identity of the thread that is at it.
+    pub(super) fn generation(&self) -> &AtomicUsize {
+        // SAFETY: a word of the metadata mapping, which is never unmapped; only atomics use it.
+        unsafe { &*pointer(self.generation) }
+    }
+
+    pub(super) fn lock(&self) -> &Lock {
+        // SAFETY: as for `generation`; a lock is atomics alone, and zeros are a free one.
+        unsafe { &*pointer(self.lock) }
+    }
+
+    /// The state, for whoever holds the lock or is the only thread.
+    pub(super) fn state(&self) -> *mut State {
+        pointer(self.state)
+    }
+}
+
+/// Not started, and the value that a forked child finds in its generation word.
+const IDLE: usize = 0;
+/// Started; in the generation word: of this process. Thread identities are addresses.
+pub(super) const LIVE: usize = 1;
+
+/// The start-up page, of whole pages of the largest size of the target.
+#[cfg_attr(target_arch = "x86_64", repr(C, align(4096)))]
+#[cfg_attr(not(target_arch = "x86_64"), repr(C, align(65536)))]
+struct Root {
+    fixed: UnsafeCell<Fixed>,
+}
+
+// SAFETY: `fixed` is written by the one thread that took `STATUS` from IDLE, before it stores LIVE
+// with Release, and read only after LIVE was loaded with Acquire.
+unsafe impl Sync for Root {}
+
+static ROOT: Root = Root { fixed: UnsafeCell::new(Fixed::EMPTY) };
+
+/// How far start-up is: IDLE, the identity of the thread that is at it, or LIVE. Not in the page
+/// that is closed, since threads that come too late still exchange it. Whoever overwrites it gets
+/// a second start-up, which faults at the closed page.
+static STATUS: AtomicUsize = AtomicUsize::new(IDLE);
+
+/// What was fixed at start-up, if secure memory was ever used.
+pub(super) fn started() -> Option<&'static Fixed> {
+    // SAFETY: see the `Sync` implementation.
+    (STATUS.load(Ordering::Acquire) == LIVE).then(|| unsafe { &*ROOT.fixed.get() })
+}
+
+/// The same, starting secure memory at its first use.
+#[inline]
+pub(super) fn fixed() -> Result<&'static Fixed, SecureError> {
+    match started() {
+        Some(fixed) => Ok(fixed),
+        None => start(),
+    }
+}
+
+/// Runs `act` on the state, alone.
+#[inline]
+pub(super) fn with<R>(
+    act: impl FnOnce(&'static Fixed, &mut State) -> Result<R, SecureError>,
+) -> Result<R, SecureError> {
+    let fixed = fixed()?;
+    super::fork::notice(fixed)?;
+    let Some(_held) = fixed.lock().acquire::<Linux>(Rank::Secure) else {
+        return Err(SecureError::new(ErrorKind::Reentered));
+    };
+    // SAFETY: the state was made at start-up and is never unmapped. The lock, held until this
+    // returns, lets one thread at a time get here, and a second call by the same thread was
+    // refused above: there is one reference.
+    act(fixed, unsafe { &mut *fixed.state() })
+}
+
+#[cold]
+fn start() -> Result<&'static Fixed, SecureError> {
+    // May allocate, and has to be before the lock can be held across a fork.
+    super::fork::register();
+    let me = Linux::thread().identity;
+    loop {
+        match STATUS.compare_exchange(IDLE, me, Ordering::Acquire, Ordering::Acquire) {
+            Ok(_) => break,
+            Err(LIVE) => return started().ok_or(SecureError::new(ErrorKind::StartUp)),
+            // A signal handler of the thread that is starting.
+            Err(who) if who == me => return Err(SecureError::new(ErrorKind::Reentered)),
+            Err(_) => Linux::pause(),
+        }
+    }
+    match make() {
+        Some(fixed) => {
+            let closes = fixed.page <= align_of::<Root>();
+            // SAFETY: this thread took the status from IDLE; nobody reads before LIVE.
+            unsafe {
+                *ROOT.fixed.get() = Fixed { read_only: closes, sealed: closes && seals(), ..fixed }
+            };
+            STATUS.store(LIVE, Ordering::Release);
+            let (at, len) = ((&raw const ROOT).expose_provenance(), size_of::<Root>());
+            if closes && Linux::read_only(at, len).is_ok() {
+                let _ = Linux::seal(at, len);
+            }
+            started().ok_or(SecureError::new(ErrorKind::StartUp))
+        }
+        None => {
+            STATUS.store(IDLE, Ordering::Release);
+            Err(SecureError::new(ErrorKind::StartUp))
+        }
+    }
+}
+
+/// Waits until nobody is in the middle of starting: before a fork.
+pub(super) fn settle() {
+    let me = Linux::thread().identity;
+    loop {
+        match STATUS.load(Ordering::Acquire) {
+            IDLE | LIVE => return,
+            who if who == me => return,
+            _ => Linux::pause(),
+        }
+    }
+}
+
+fn seals() -> bool {
+    Linux::probe().seal
+}
+
+/// Draws places until a reservation of `len` bytes holds.
+pub(super) fn reserve(
+    fixed: (usize, u32),
+    stream: &mut Stream,
+    len: usize,
+    align: usize,
+) -> Result<usize, MapError> {
+    let (page, bits) = fixed;
+    let step = align.max(page);
+    // The lowest part holds programs that are not position-independent and what they map low, the
+    // highest the stack and libraries.
+    let low = 1usize << (bits - 5);
+    let high = (1usize << bits) - (1usize << (bits - 4));
+    let Some(room) = (high - low).checked_sub(len).and_then(|room| room.checked_sub(step)) else {
+        return Err(MapError::Exhausted);
+    };
+    for _ in 0..64 {
+        let at = round_up(low + stream.below_long::<Linux>(room), step);
+        match Linux::reserve(at, len) {
+            Ok(()) => return Ok(at),
+            Err(MapError::Occupied) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Err(MapError::Exhausted)
+}
+
+/// Maps the metadata and fills in what is fixed.
+fn make() -> Option<Fixed> {
+    let features = Linux::probe();
+    let page = Linux::page_size();
+    let bits = Linux::address_bits();
+    let mut stream = Stream::from_kernel::<Linux>()?;
+    let mut random = [0u8; 80];
+    if !Linux::entropy(&mut random) {
+        return None;
+    }
+    let key = Key::new(random, features.aes);
+    random.zeroize();
+
+    let guard = |stream: &mut Stream| page * (1 + stream.below::<Linux>(16) as usize);
+    let (before, behind) = (guard(&mut stream), guard(&mut stream));
+    let state_len = round_up(size_of::<State>(), page);
+    let entries_len = round_up(ENTRIES * size_of::<Entry>(), page);
+    let index_len = round_up(2 * ENTRIES * size_of::<u32>(), page);
+    let fixed_len = 2 * page + state_len;
+    let len = before + fixed_len + entries_len + index_len + behind;
+    let base = reserve((page, bits), &mut stream, len, page).ok()?;
+    let generation = base + before;
+    if Linux::open(generation, fixed_len).is_err() {
+        let _ = Linux::unmap(base, len);
+        return None;
+    }
+    // Out of core dumps, with the guards; a kernel that cannot is no reason to fail.
+    let _ = Linux::no_dump(base, len);
+    // Without it, before Linux 4.14, only forks that run handlers are noticed.
+    let _ = Linux::wipe_on_fork(generation, page);
+    if features.seal {
+        // What was opened stays where it is for good, and so do the guards in front.
+        let _ = Linux::seal(base, before + fixed_len);
+    }
+    let state = generation + 2 * page;
+    // SAFETY: zeros are a valid state but for the stream, which is written here, before anybody
+    // else can see it.
+    unsafe { (&raw mut (*pointer::<State>(state)).stream).write(stream) };
+    let fixed = Fixed {
+        key,
+        page,
+        bits,
+        wide: features.avx2,
+        markers: features.guards,
+        read_only: false,
+        sealed: false,
+        generation,
+        lock: generation + page,
+        state,
+        entries: state + state_len,
+        index: state + state_len + entries_len,
+        metadata: fixed_len,
+    };
+    fixed.generation().store(LIVE, Ordering::Release);
+    Some(fixed)
+}

@@ -1,0 +1,417 @@
+//! Layer: faces. One value in secret memory.
+#![expect(unsafe_code, reason = "a box: a typed pointer to memory that it owns")]
+
+use super::moved::Moved;
+use super::place::{Place, expect};
+use super::plain::{Plain, Zeroable, bytes_mut};
+use crate::os::{Linux, Os};
+use crate::secure::{Policy, Protections, SecureError};
+use core::alloc::Layout;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+
+/// A value in secret memory: locked where the system allows it, between canaries and guards, out
+/// of core dumps and forked children, and wiped when it is dropped.
+///
+/// It is what `secrecy::SecretBox` and `libsodium`'s `sodium_malloc` are used for. `T` may be a
+/// sized type, a slice `[T]`, or `str`. Reading asks for [`expose_secret`], so that every place
+/// where the secret is touched can be found by its name. There is no `Deref`, no `Display`, no
+/// `Clone`; `Debug` shows the type and nothing of the value; `==` takes constant time.
+///
+/// ```
+/// use casemate::secure::SecretBox;
+///
+/// // Made in place: the key is never on the stack.
+/// let key = SecretBox::<[u8; 32]>::random();
+/// assert_eq!(key.expose_secret().len(), 32);
+/// assert_eq!(format!("{key:?}"), "SecretBox<[u8; 32]>(..)");
+///
+/// let copy = key.try_clone()?;
+/// assert!(copy == key);
+/// # Ok::<(), casemate::secure::SecureError>(())
+/// ```
+///
+/// What must not compile:
+///
+/// ```compile_fail,E0277
+/// println!("{}", casemate::secure::SecretBox::new(5)); // no Display
+/// ```
+/// ```compile_fail,E0599
+/// let a = casemate::secure::SecretBox::new(5);
+/// let b = a.clone(); // no Clone: `try_clone` says that it may fail
+/// ```
+/// ```compile_fail,E0614
+/// let a = *casemate::secure::SecretBox::new(5); // no Deref
+/// ```
+///
+/// # Where the value has been
+///
+/// A function argument travels through registers or the caller's stack. [`new`](SecretBox::new)
+/// wipes the copy that it was passed, but no function can wipe those that its caller made. So
+/// prefer what makes the value where it stays: [`init_with`](SecretBox::init_with),
+/// [`random`](SecretBox::random), [`zeroed`](SecretBox::zeroed) and, for types that may not be
+/// zero, [`new_uninit`](SecretBox::new_uninit).
+///
+/// # Errors and panics
+///
+/// Each form named `try_` returns a [`SecureError`]; the one without panics with its text. Without
+/// a policy, [`Policy::best_effort`] is asked for: then only exhausted memory is an error, and
+/// [`protections`](SecretBox::protections) tells what was obtained.
+///
+/// # Fork
+///
+/// A forked child does not have the memory. Dropping the box there does nothing; exposing the
+/// value is an error, found before anything is touched.
+///
+/// # Threads
+///
+/// `Send` and `Sync` where `T` is, as `Box`: the memory belongs to no thread, is freed from any,
+/// and a shared box gives out shared references only.
+///
+/// [`expose_secret`]: SecretBox::expose_secret
+pub struct SecretBox<T: ?Sized> {
+    /// Into `place`; valid while that is there.
+    value: NonNull<T>,
+    place: Place,
+    owns: PhantomData<T>,
+}
+
+// SAFETY: the box owns its value, as `Box` does; see "Threads".
+unsafe impl<T: ?Sized + Send> Send for SecretBox<T> {}
+// SAFETY: a shared box gives out `&T` only, which is what `T: Sync` allows.
+unsafe impl<T: ?Sized + Sync> Sync for SecretBox<T> {}
+
+impl<T: ?Sized> SecretBox<T> {
+    /// Takes over memory that holds a value.
+    ///
+    /// # Safety
+    /// `value` points to an initialised value at the start of `place`, and nothing else owns it.
+    pub(super) unsafe fn from_parts(value: NonNull<T>, place: Place) -> SecretBox<T> {
+        SecretBox { value, place, owns: PhantomData }
+    }
+
+    /// The value's place and its memory; the value is not dropped.
+    pub(super) fn into_parts(self) -> (NonNull<T>, Place) {
+        let this = core::mem::ManuallyDrop::new(self);
+        // SAFETY: `this` is not used or dropped again, so its memory has one owner.
+        (this.value, unsafe { core::ptr::read(&this.place) })
+    }
+
+    /// The value's place, for reading and writing.
+    #[cfg(feature = "shielded")]
+    pub(super) fn pointer(&self) -> NonNull<T> {
+        self.value
+    }
+
+    /// The value, to be read.
+    ///
+    /// # Panics
+    /// In a forked child, where the value is not.
+    #[inline]
+    #[track_caller]
+    pub fn expose_secret(&self) -> &T {
+        expect(self.try_expose_secret())
+    }
+
+    /// The value, to be changed in place.
+    ///
+    /// # Panics
+    /// In a forked child, where the value is not.
+    #[inline]
+    #[track_caller]
+    pub fn expose_secret_mut(&mut self) -> &mut T {
+        expect(self.try_expose_secret_mut())
+    }
+
+    /// The value, to be read.
+    ///
+    /// # Errors
+    /// In a forked child, where the value is not.
+    #[inline]
+    pub fn try_expose_secret(&self) -> Result<&T, SecureError> {
+        self.place.check()?;
+        // SAFETY: the value is initialised and borrowed as the box is.
+        Ok(unsafe { self.value.as_ref() })
+    }
+
+    /// The value, to be changed in place.
+    ///
+    /// # Errors
+    /// In a forked child, where the value is not.
+    #[inline]
+    pub fn try_expose_secret_mut(&mut self) -> Result<&mut T, SecureError> {
+        self.place.check()?;
+        // SAFETY: the value is initialised and borrowed as the box is, exclusively.
+        Ok(unsafe { self.value.as_mut() })
+    }
+
+    /// What protects the value; `None` for a value of zero bytes and in a forked child.
+    #[must_use]
+    pub fn protections(&self) -> Option<Protections> {
+        self.place.protections()
+    }
+
+    /// The value's address. The value must not be moved out.
+    #[inline]
+    #[must_use]
+    pub fn as_ptr(&self) -> *const T {
+        self.value.as_ptr()
+    }
+}
+
+impl<T> SecretBox<T> {
+    /// Moves a value into secret memory and wipes the argument's bytes.
+    ///
+    /// See [where the value has been](SecretBox#where-the-value-has-been).
+    ///
+    /// # Panics
+    /// If there is no memory; the value is then dropped and its bytes are wiped.
+    #[track_caller]
+    pub fn new(value: T) -> SecretBox<T> {
+        expect(SecretBox::try_new(value))
+    }
+
+    /// Moves a value into secret memory and wipes the argument's bytes.
+    ///
+    /// # Errors
+    /// If there is no memory; the value is then dropped and its bytes are wiped.
+    pub fn try_new(value: T) -> Result<SecretBox<T>, SecureError> {
+        SecretBox::try_new_with(value, &Policy::best_effort())
+    }
+
+    /// Moves a value into secret memory with the protections that `policy` asks for.
+    ///
+    /// # Errors
+    /// If there is no memory or not that protection; the value is dropped and its bytes are wiped.
+    pub fn try_new_with(value: T, policy: &Policy) -> Result<SecretBox<T>, SecureError> {
+        let value = Moved::new(value);
+        let made = SecretBox::<T>::try_new_uninit_with(policy)?;
+        // SAFETY: the memory is for a `T`, writable and holds none yet; then it holds one.
+        unsafe {
+            value.into(made.value.cast());
+            Ok(made.assume_init())
+        }
+    }
+
+    /// Memory for a value that is still to be written.
+    ///
+    /// For types that are not [`Zeroable`]. The bytes are zero.
+    ///
+    /// # Panics
+    /// If there is no memory.
+    #[track_caller]
+    #[must_use]
+    pub fn new_uninit() -> SecretBox<MaybeUninit<T>> {
+        expect(SecretBox::try_new_uninit_with(&Policy::best_effort()))
+    }
+
+    /// Memory for a value that is still to be written, with the protections of `policy`.
+    ///
+    /// # Errors
+    /// If there is no memory, or not that protection.
+    pub fn try_new_uninit_with(policy: &Policy) -> Result<SecretBox<MaybeUninit<T>>, SecureError> {
+        let place = Place::new(Layout::new::<T>(), policy)?;
+        let value = place.at().cast();
+        // SAFETY: the memory has the layout of `T`; uninitialised memory is a `MaybeUninit`.
+        Ok(unsafe { SecretBox::from_parts(value, place) })
+    }
+
+    /// Takes the value out; the memory that it was in is wiped.
+    ///
+    /// # Panics
+    /// In a forked child, where the value is not.
+    #[track_caller]
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        expect(self.place.check());
+        let (value, _place) = self.into_parts();
+        // SAFETY: the value is initialised and not used there again: `_place` only wipes and frees.
+        unsafe { value.as_ptr().read() }
+    }
+}
+
+impl<T> SecretBox<MaybeUninit<T>> {
+    /// Writes the value, and wipes the argument's bytes.
+    ///
+    /// # Panics
+    /// In a forked child, where the memory is not.
+    #[track_caller]
+    #[must_use]
+    pub fn write(self, value: T) -> SecretBox<T> {
+        let value = Moved::new(value);
+        expect(self.place.check());
+        // SAFETY: the memory is for a `T`, writable, and holds none to be dropped; then it has one.
+        unsafe {
+            value.into(self.value.cast());
+            self.assume_init()
+        }
+    }
+
+    /// Takes the memory for a value.
+    ///
+    /// # Safety
+    /// It holds one: written through [`expose_secret_mut`](SecretBox::expose_secret_mut), or all
+    /// zero bytes, as the memory comes, are a value of `T`.
+    #[must_use]
+    pub unsafe fn assume_init(self) -> SecretBox<T> {
+        let (value, place) = self.into_parts();
+        // SAFETY: the caller's word that it is initialised.
+        unsafe { SecretBox::from_parts(value.cast(), place) }
+    }
+}
+
+impl<T: Zeroable> SecretBox<T> {
+    /// A value of zero bytes.
+    ///
+    /// # Panics
+    /// If there is no memory.
+    #[track_caller]
+    #[must_use]
+    pub fn zeroed() -> SecretBox<T> {
+        expect(SecretBox::try_zeroed_with(&Policy::best_effort()))
+    }
+
+    /// A value of zero bytes, with the protections of `policy`.
+    ///
+    /// # Errors
+    /// If there is no memory, or not that protection.
+    pub fn try_zeroed_with(policy: &Policy) -> Result<SecretBox<T>, SecureError> {
+        let made = SecretBox::<T>::try_new_uninit_with(policy)?;
+        // SAFETY: fresh secret memory is all zero, which is a value of a `Zeroable` type.
+        Ok(unsafe { made.assume_init() })
+    }
+
+    /// Makes a value where it stays: `f` gets it as zero bytes and fills it in.
+    ///
+    /// If `f` panics, what it had written is wiped.
+    ///
+    /// ```
+    /// use casemate::secure::SecretBox;
+    ///
+    /// let key = SecretBox::<[u8; 32]>::init_with(|bytes| bytes[0] = 1);
+    /// assert_eq!(key.expose_secret()[..2], [1, 0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no memory.
+    #[track_caller]
+    pub fn init_with(f: impl FnOnce(&mut T)) -> SecretBox<T> {
+        let mut made = SecretBox::zeroed();
+        f(made.expose_secret_mut());
+        made
+    }
+
+    /// Makes a value where it stays, by something that may fail.
+    ///
+    /// ```
+    /// use casemate::secure::SecretBox;
+    /// use std::io::{Error, Read};
+    ///
+    /// let mut file: &[u8] = b"0123456789abcdef";
+    /// let key = SecretBox::<[u8; 16]>::try_init_with(|key| {
+    ///     file.read_exact(key)?;
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `f`, whose work is then wiped, and that there is no memory.
+    pub fn try_init_with<E: From<SecureError>>(
+        f: impl FnOnce(&mut T) -> Result<(), E>,
+    ) -> Result<SecretBox<T>, E> {
+        SecretBox::try_init_with_policy(&Policy::best_effort(), f)
+    }
+
+    /// [`try_init_with`](SecretBox::try_init_with) with the protections of `policy`.
+    ///
+    /// # Errors
+    /// Those of `f`, whose work is then wiped, and that there is no memory or not that protection.
+    pub fn try_init_with_policy<E: From<SecureError>>(
+        policy: &Policy,
+        f: impl FnOnce(&mut T) -> Result<(), E>,
+    ) -> Result<SecretBox<T>, E> {
+        let mut made = SecretBox::try_zeroed_with(policy)?;
+        f(made.try_expose_secret_mut()?)?;
+        Ok(made)
+    }
+}
+
+impl<T: Plain> SecretBox<T> {
+    /// A value of random bytes from the kernel: a new key.
+    ///
+    /// # Panics
+    /// If there is no memory, or the kernel gives no random bytes.
+    #[track_caller]
+    #[must_use]
+    pub fn random() -> SecretBox<T> {
+        SecretBox::init_with(|value| random_bytes(core::slice::from_mut(value)))
+    }
+
+    /// Moves a value into secret memory and leaves zero bytes where it was.
+    ///
+    /// For a key that had to be made somewhere else, in a buffer of the caller's.
+    ///
+    /// # Panics
+    /// If there is no memory; the source is then wiped all the same.
+    #[track_caller]
+    pub fn take_from(source: &mut T) -> SecretBox<T> {
+        expect(SecretBox::try_take_from(source))
+    }
+
+    /// Moves a value into secret memory and leaves zero bytes where it was.
+    ///
+    /// # Errors
+    /// If there is no memory; the source is then wiped all the same.
+    pub fn try_take_from(source: &mut T) -> Result<SecretBox<T>, SecureError> {
+        let source = super::Emptied(core::slice::from_mut(source));
+        let mut made = SecretBox::try_zeroed_with(&Policy::best_effort())?;
+        bytes_mut(core::slice::from_mut(made.try_expose_secret_mut()?))
+            .copy_from_slice(super::PlainBytes::plain_bytes(&*source.0));
+        Ok(made)
+    }
+}
+
+/// Fills plain values with bytes of the kernel's.
+#[track_caller]
+pub(super) fn random_bytes<T: Plain>(values: &mut [T]) {
+    assert!(Linux::entropy(bytes_mut(values)), "casemate: the kernel gives no random bytes");
+}
+
+impl<T: Copy> SecretBox<T> {
+    /// A second box with the same value, copied from one secret memory to the other.
+    ///
+    /// The copy has the default policy. For a `T` that is not `Copy`, and so has parts elsewhere
+    /// or a destructor: `SecretBox::try_new(secret.expose_secret().clone())`.
+    ///
+    /// # Errors
+    /// If there is no memory; in a forked child.
+    pub fn try_clone(&self) -> Result<SecretBox<T>, SecureError> {
+        let from = self.try_expose_secret()?;
+        let made = SecretBox::<T>::try_new_uninit_with(&Policy::best_effort())?;
+        // SAFETY: two different places for a `T`, which is `Copy`; then the new one is initialised.
+        unsafe {
+            core::ptr::copy_nonoverlapping(from, made.value.cast().as_ptr(), 1);
+            Ok(made.assume_init())
+        }
+    }
+}
+
+impl<T: ?Sized> Drop for SecretBox<T> {
+    fn drop(&mut self) {
+        // In a forked child there is no value. Afterwards, or if the destructor panics, the memory
+        // is wiped and freed by the field's own drop.
+        if core::mem::needs_drop::<T>() && self.place.check().is_ok() {
+            // SAFETY: the value is initialised, there, and dropped once.
+            unsafe { self.value.drop_in_place() }
+        }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for SecretBox<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretBox<{}>(..)", core::any::type_name::<T>())
+    }
+}

@@ -1,0 +1,18 @@
+//! The types in secure memory, from outside: what they keep, what they wipe, what they refuse.
+//! Whole-process tests (dumps, scans, forks of threads) are elsewhere.
+
+#[cfg(feature = "allocator-api2")]
+mod allocator;
+mod boxes;
+mod features;
+mod forked;
+mod guarded;
+mod memory;
+mod model;
+mod password;
+mod read;
+mod sources;
+mod strings;
+mod vectors;
+#[cfg(feature = "serde")]
+mod with_serde;

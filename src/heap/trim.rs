@@ -16,7 +16,7 @@ use crate::slab::meta::{Link, header};
 use crate::slab::provider::RegionState;
 use crate::units::round_up;
 use crate::violation::Kind;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// A slow path is about to ask for address space: if RLIMIT_AS is now below what the heap
@@ -29,7 +29,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let Some(limit) = O::address_space_limit() else { return };
         let shared = self.shared();
         let reserved = (plan.regions << plan.region_shift) + plan.meta.1;
-        if limit >= reserved || shared.limit.swap(limit, Relaxed) != 0 {
+        if limit >= reserved || shared.limit.load(Acquire) != 0 {
+            return;
+        }
+        // Who comes while another is at it waits: before it is done there is nothing to be had. A
+        // signal handler that interrupted this, or the making of a heap, goes without.
+        let Some(_held) = shared.lock.acquire::<O>(Rank::Shared) else { return };
+        if shared.limit.load(Relaxed) != 0 {
             return;
         }
         for (i, region) in plan.region.iter().enumerate().take(plan.regions) {
@@ -45,12 +51,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             // The random offset before the first slab needs no mapping to be inaccessible.
             let _ = O::unmap(start, region.base - start);
         }
-        // A signal handler that interrupted the making of a heap leaves the rest to that.
-        let Some(_held) = shared.lock.acquire::<O>(Rank::Shared) else { return };
         let made = shared.heaps.load(Relaxed) as usize;
         let first = (&raw const *self.frozen.heap(0)).addr();
         let stride = super::thread_heap::ThreadHeap::STRIDE;
         let _ = O::unmap(first + made * stride, (self.frozen.most_heaps() - made) * stride);
+        shared.limit.store(limit, Release);
     }
 
     /// Memory or address space ran out for a request of this size: gives up every empty slab that

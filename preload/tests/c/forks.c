@@ -91,7 +91,7 @@ int main(int argc, char **argv) {
     int wrong = 0;
     extern char **environ;
     char *again[] = {argv[0], "again", NULL};
-    for (int i = 0; i < 150 && !wrong; i++) {
+    for (int i = 0; i < 50 && !wrong; i++) {
         pid_t pid = fork();
         if (pid == 0)
             child(i % 4);

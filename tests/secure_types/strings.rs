@@ -12,7 +12,7 @@ fn text_is_edited_in_place() {
     text.push_str("pass");
     text.push('ß');
     text.push('漢');
-    write!(text, "{}-{:02}", "x", 7).unwrap();
+    write!(text, "x-{:02}", 7).unwrap();
     assert_eq!(text.expose_secret(), "passß漢x-07");
     assert_eq!(text.pop(), Some('7'));
     text.truncate(6);

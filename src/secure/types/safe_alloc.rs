@@ -4,7 +4,6 @@
 use crate::secure::{Policy, safe_alloc_with, safe_free, safe_realloc};
 use allocator_api2::alloc::{AllocError, Allocator};
 use core::alloc::Layout;
-use core::num::NonZero;
 use core::ptr::NonNull;
 
 /// Secure memory for collections: `allocator-api2`'s `Allocator`, which `hashbrown`'s maps and
@@ -60,10 +59,9 @@ impl SafeAlloc {
     }
 }
 
-/// The address of no bytes.
+/// A buffer of no bytes.
 fn nothing(layout: Layout) -> NonNull<[u8]> {
-    let at = NonZero::new(layout.align()).unwrap_or(NonZero::<usize>::MIN);
-    NonNull::slice_from_raw_parts(NonNull::without_provenance(at), 0)
+    NonNull::slice_from_raw_parts(super::place::nothing(layout), 0)
 }
 
 impl SafeAlloc {

@@ -20,6 +20,7 @@ pub fn fatal<O: Os>(plan: &Plan, violation: &Violation) -> ! {
     let len = line(violation, plan.addresses, &mut text);
     O::report(text.get(..len).unwrap_or(&text));
     let first = DYING.fetch_add(1, Ordering::AcqRel) == 0;
+    #[cfg(feature = "secure")]
     if first {
         crate::secure::take_all_away();
     }

@@ -65,7 +65,7 @@ pub mod os;
 mod process;
 #[cfg(not(loom))]
 pub mod rng;
-#[cfg(not(loom))]
+#[cfg(all(not(loom), feature = "secure"))]
 pub mod secure;
 #[cfg(not(loom))]
 pub mod wipe;

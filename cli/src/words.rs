@@ -150,6 +150,16 @@ fn meaning(kind: Kind) -> (&'static str, &'static str) {
              start of the one, or past the end of the other.",
             WRITER,
         ),
+        Kind::SecretForeign => (
+            "The program gave secure memory a pointer that is no secure buffer of its: one that was \
+             freed long ago, one of ordinary memory, or a damaged one.",
+            "Look for the place where the pointer was last changed, and for a second owner of it.",
+        ),
+        Kind::SecretUnderflow => (
+            "Bytes before the start of a secure buffer were overwritten: a negative index, or a \
+             write that ran backwards.",
+            WRITER,
+        ),
         Kind::DamagedNeighbour => (
             "The bytes behind an object that is still in use were found overwritten: a buffer \
              overflow in it or near it, some time ago.",

@@ -30,6 +30,7 @@ mod map;
 mod probe;
 mod report;
 mod secret;
+#[cfg(feature = "secure")]
 pub(crate) mod terminal;
 #[cfg(test)]
 mod testing;

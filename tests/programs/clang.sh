@@ -1,7 +1,7 @@
 # clang builds the same program; so does its optimiser at link time, in one process.
 packages=(clang llvm libc6-dev g++)
 commands=(/usr/bin/clang++)
-loaded=(clang ld stl)
+loaded=(clang++ ld stl)
 
 work() {
     under clang++ -std=c++17 -O2 -Wall -Wextra -pthread -c -o stl.o "$data/stl.cpp"

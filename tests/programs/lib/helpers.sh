@@ -85,6 +85,11 @@ note() {
     [ "$mode" = plain ] || echo "note: $*" >>"$logs/notes"
 }
 
+# Whether a program brings a malloc of its own, for itself and what it loads.
+defines_malloc() {
+    nm -D --defined-only "$1" | grep -E ' [TW] malloc$' >/dev/null
+}
+
 install_packages() {
     [ "$(id -u)" = 0 ] || { echo "installing ${*}: not as this user"; exit 1; }
     apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 && return

@@ -87,7 +87,6 @@
 
 mod backing;
 mod calls;
-mod chunk;
 mod error;
 mod fork;
 mod guard;
@@ -98,7 +97,6 @@ mod policy;
 mod pool;
 mod protections;
 mod root;
-pub mod slots;
 mod state;
 mod stats;
 mod types;
@@ -111,6 +109,7 @@ pub use calls::{
 pub use error::{ErrorKind, SecureError};
 pub use guard::AccessGuard;
 pub use policy::{Access, Policy, Requirements};
+pub use pool::slots;
 pub use protections::{Backing, ForkView, Protections};
 pub use stats::{SecureStats, secure_stats};
 pub use types::*;

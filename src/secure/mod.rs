@@ -87,6 +87,8 @@
 
 mod backing;
 mod calls;
+#[cfg(test)]
+mod controls;
 mod error;
 mod fork;
 mod guard;
@@ -95,6 +97,7 @@ mod margin;
 mod pages;
 mod policy;
 mod pool;
+mod protection;
 mod protections;
 mod root;
 mod state;

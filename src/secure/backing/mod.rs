@@ -15,6 +15,7 @@ mod supply;
 
 use super::error::{ErrorKind, SecureError};
 use super::policy::{Policy, Requirements};
+use super::protection::{Protection, on};
 use super::protections::{Backing, ForkView};
 use super::root::{Fixed, reserve};
 use crate::os::{Linux, MapError, Os, Secrets, pointer};
@@ -105,7 +106,11 @@ pub fn make(
         };
         match filled {
             Ok(have) if have.satisfied(fixed).has(require) => {
-                let markers = fixed.markers && mark_guards(map, map_len, data, len, fixed.page);
+                let markers = if on(Protection::Guards) {
+                    fixed.markers && mark_guards(map, map_len, data, len, fixed.page)
+                } else {
+                    Linux::open(map, map_len).is_err()
+                };
                 let have = Have { markers, ..have };
                 supply.count(have, len);
                 return Ok(Made { map, map_len, data, data_len: len, have });
@@ -184,23 +189,25 @@ fn fill(fixed: &Fixed, backing: Backing, at: usize, len: usize, share: bool) -> 
         Backing::Secret => {
             Linux::map_secret(at, len)?;
             // Without this a child would share the very pages.
-            Linux::no_fork(at, len)?;
+            if on(Protection::NoFork) {
+                Linux::no_fork(at, len)?;
+            }
             touch(at, len, fixed.page);
             Ok(Have { backing, no_dump: true, fork: ForkView::Excluded, markers: false })
         }
         Backing::Locked | Backing::Unlocked => {
             Linux::map_over(at, len)?;
-            let no_dump = Linux::no_dump(at, len).is_ok();
+            let no_dump = !on(Protection::NoDump) || Linux::no_dump(at, len).is_ok();
             let fork = if share {
                 ForkView::Copied
-            } else if Linux::no_fork(at, len).is_ok() {
+            } else if !on(Protection::NoFork) || Linux::no_fork(at, len).is_ok() {
                 ForkView::Excluded
             } else if Linux::wipe_on_fork(at, len).is_ok() {
                 ForkView::Wiped
             } else {
                 ForkView::Copied
             };
-            if matches!(backing, Backing::Locked) {
+            if matches!(backing, Backing::Locked) && on(Protection::Lock) {
                 // Makes the pages present, too.
                 Linux::lock(at, len)?;
             }
@@ -231,6 +238,9 @@ pub fn occupy(made: &Made, page: usize) {
     if made.have.fork != ForkView::Excluded {
         // Still there, and ours.
         let _ = Linux::take_away(at, len);
+        return;
+    }
+    if !on(Protection::Occupy) {
         return;
     }
     if Linux::reserve(at, len) == Err(MapError::Occupied) && len <= 4096 * page {

@@ -4,6 +4,7 @@ use super::{Table, fail};
 use crate::os::{Linux, Os};
 use crate::secure::error::{ErrorKind, SecureError};
 use crate::secure::policy::Access;
+use crate::secure::protection::{Protection, on};
 
 impl Table<'_> {
     /// Changes what may be done with a buffer's bytes now.
@@ -14,6 +15,7 @@ impl Table<'_> {
         }
         let (at, len) = (entry.made.data, entry.made.data_len);
         let done = match access {
+            _ if !on(Protection::Access) => Ok(()),
             Access::NoAccess => Linux::close(at, len),
             Access::ReadOnly => Linux::read_only(at, len),
             Access::ReadWrite => Linux::open(at, len),

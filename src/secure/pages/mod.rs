@@ -19,6 +19,7 @@ mod table;
 use super::backing::{self, Supply, Wanted};
 use super::error::{ErrorKind, SecureError};
 use super::policy::{Access, Policy, Requirements};
+use super::protection::{Protection, on};
 use super::protections::{Protections, report};
 use super::root::Fixed;
 use crate::os::{Linux, Os, Secrets, pointer};
@@ -178,7 +179,8 @@ impl Table<'_> {
         self.pages.live_bytes -= entry.size;
         self.pages.degraded -= usize::from(!entry.made.have.is_locked());
         self.supply.uncount(entry.made.have, entry.made.data_len);
-        let closed = Linux::take_away(entry.made.data, entry.made.data_len).is_ok();
+        let closed = !on(Protection::TakeAway)
+            || Linux::take_away(entry.made.data, entry.made.data_len).is_ok();
         if let Some(entry) = self.entry_mut(number) {
             entry.phase = Phase::Freed;
             entry.now = Access::NoAccess;

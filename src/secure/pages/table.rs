@@ -7,6 +7,7 @@ use crate::os::{Linux, Os, pointer};
 use crate::secure::backing::Made;
 use crate::secure::error::{ErrorKind, SecureError};
 use crate::secure::index::Index;
+use crate::secure::protection::{Protection, on};
 use crate::units::round_up;
 
 /// Entries that are opened at a time.
@@ -137,7 +138,8 @@ impl Table<'_> {
         }
         self.pages.newest = number + 1;
         self.pages.waiting += 1;
-        while self.pages.waiting > WAIT {
+        let wait = if on(Protection::RangeWait) { WAIT } else { 0 };
+        while self.pages.waiting > wait {
             let Some(oldest) = self.pages.oldest.checked_sub(1) else { break };
             self.pages.oldest = self.entry(oldest).map_or(0, |entry| entry.next);
             if self.pages.oldest == 0 {

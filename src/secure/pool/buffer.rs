@@ -5,6 +5,7 @@ use super::{Found, PoolTable, fail, misuse, slots, torn};
 use crate::os::pointer;
 use crate::secure::error::{ErrorKind, SecureError};
 use crate::secure::policy::{Access, Policy};
+use crate::secure::protection::{Protection, on};
 use crate::secure::protections::{Backing, Protections, report};
 use crate::violation::Kind;
 use core::alloc::Layout;
@@ -27,7 +28,7 @@ impl PoolTable<'_> {
         if record.state != SlotState::Ready {
             return Err(torn());
         }
-        if !slot.is_zero(self.fixed.wide) {
+        if on(Protection::ReuseCheck) && !slot.is_zero(self.fixed.wide) {
             return Err(misuse(Kind::WriteAfterFree, slot));
         }
         record.state = SlotState::Live;
@@ -112,7 +113,9 @@ impl PoolTable<'_> {
         let geometry = self.geometry();
         self.pool.frees += 1;
         let frees = self.pool.frees;
-        found.slot.wipe(self.fixed.wide);
+        if on(Protection::Wipe) {
+            found.slot.wipe(self.fixed.wide);
+        }
         let chunk = self.pool.chunk(found.id.chunk()).ok_or_else(torn)?;
         let record = chunk.record(geometry, found.id).ok_or_else(torn)?;
         record.state = SlotState::Waiting;

@@ -7,6 +7,7 @@ use crate::secure::backing::{self, Wanted};
 use crate::secure::error::{ErrorKind, SecureError};
 use crate::secure::index::Index;
 use crate::secure::policy::{Policy, Requirements};
+use crate::secure::protection::{Protection, on};
 use crate::secure::protections::Backing;
 use crate::secure::root::reserve;
 use crate::units::round_up;
@@ -37,14 +38,15 @@ impl PoolTable<'_> {
         let (wide, random) = (self.fixed.wide, self.stream.word::<Linux>());
         let chunk = self.pool.chunk(number).ok_or_else(torn)?;
         let blocks = chunk.blocks as usize;
-        let from = (random as usize).checked_rem(blocks).unwrap_or(0);
+        let random = if on(Protection::RandomSlot) { random as usize } else { 0 };
+        let from = random.checked_rem(blocks).unwrap_or(0);
         for step in 0..blocks {
             let at = (from + step).checked_rem(blocks).unwrap_or(0);
             if chunk.block(at).is_none_or(|block| block.class != 0) {
                 continue;
             }
             let first = SlotId::new(geometry, number, at, 0);
-            if !chunk.is_block_zero(geometry, at, wide) {
+            if on(Protection::BlockCheck) && !chunk.is_block_zero(geometry, at, wide) {
                 return Err(misuse(Kind::WriteAfterFree, chunk.slot(geometry, first, class)));
             }
             // Records keep their generations: the same address has other canaries next time.

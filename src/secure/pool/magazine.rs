@@ -5,6 +5,7 @@ use super::chunk::{SlotId, SlotState};
 use super::{Found, LEAST_WAIT, LOW, PoolTable, slots, torn, wait};
 use crate::os::Linux;
 use crate::secure::error::SecureError;
+use crate::secure::protection::{Protection, on};
 use crate::secure::protections::Backing;
 
 impl PoolTable<'_> {
@@ -26,7 +27,8 @@ impl PoolTable<'_> {
         if count == 0 {
             return Ok(None);
         }
-        let at = self.stream.below::<Linux>(count) as usize;
+        let random = self.stream.below::<Linux>(count) as usize;
+        let at = if on(Protection::RandomSlot) { random } else { count as usize - 1 };
         let Some(bin) = self.pool.bin(backing, class) else { return Err(torn()) };
         let last = bin.ready.get(count as usize - 1).copied().unwrap_or(0);
         let Some(cell) = bin.ready.get_mut(at) else { return Err(torn()) };
@@ -39,6 +41,7 @@ impl PoolTable<'_> {
     fn refill(&mut self, backing: Backing, class: usize, wait: u32) -> Result<u32, SecureError> {
         let geometry = self.geometry();
         let slots = geometry.slots(class);
+        let wait = if on(Protection::Quarantine) { wait } else { 0 };
         loop {
             let Some(bin) = self.pool.bin(backing, class) else { return Err(torn()) };
             let count = bin.count;

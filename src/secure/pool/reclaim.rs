@@ -6,6 +6,7 @@ use super::{CLASSES, LEAST_WAIT, Pool, PoolTable, misuse, torn};
 use crate::os::{Linux, Os};
 use crate::secure::error::SecureError;
 use crate::secure::index::Index;
+use crate::secure::protection::{Protection, on};
 use crate::secure::protections::Backing;
 use crate::violation::Kind;
 
@@ -55,7 +56,7 @@ impl PoolTable<'_> {
                     continue;
                 }
                 let class = usize::from(core::mem::take(&mut block.class)).wrapping_sub(1);
-                if !chunk.is_block_zero(geometry, at, wide) {
+                if on(Protection::PurgeCheck) && !chunk.is_block_zero(geometry, at, wide) {
                     let first = SlotId::new(geometry, number, at, 0);
                     let slot = chunk.slot(geometry, first, class);
                     return Err(misuse(Kind::WriteAfterFreePurge, slot));

@@ -58,7 +58,7 @@
 //! | an access to freed pages | at once, until 16 younger ones were freed | SIGSEGV |
 //!
 //! A pooled slot waits until 32 KiB of younger frees of its size are behind it, at least 8 and at
-//! most 256 of them; when memory is refused, 8 are enough. Which of up to 128 that are ready is
+//! most 256 of them; when memory is refused, 8 are enough. Which of up to 64 that are ready is
 //! handed out is random. Before the process ends, every secret is taken away from it: neither
 //! another thread nor the program's violation hook nor a dump sees one. The lines are those of
 //! [`Kind`](crate::Kind).

@@ -79,7 +79,7 @@ const FOREIGN: &[Case] = &[
     (
         "a slot never handed out",
         || {
-            // Of 341 slots of a block at most 128 are ready or in use.
+            // Of 341 slots of a block at most 64 are ready or in use.
             let at = slot();
             let block = at & !0x3fff;
             let unused = (0..300usize).map(|i| block + i * 48 + 8).rfind(|&at| query(at).is_none());

@@ -3,8 +3,9 @@
 
 use super::ending::{Case, End};
 use super::raw::{OWN, POOL, free, is_all, protect, query, read, take, touch, write};
-use casemate::secure::{Access, Policy, secure_trim};
+use casemate::secure::{Access, Backing, Policy, secure_trim};
 use std::fs::read_to_string;
+use std::os::unix::fs::FileExt;
 use std::string::String;
 use std::vec::Vec;
 
@@ -186,6 +187,23 @@ pub const LOOKS: &[Case] = &[
         || {
             let all = [take(32, &POOL), take(32, &OWN)];
             hold_if(all.iter().all(|&at| child(raw_fork, || query(at).is_none()) == Some(1)));
+        },
+        HOLDS,
+    ),
+    (
+        // The kernel's own readers do not see it, where there is such memory.
+        "hidden from the kernel's readers",
+        || {
+            // SAFETY: lets this process read itself, in a child that ends.
+            unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };
+            let memory = std::fs::File::open("/proc/self/mem").expect("this process's memory");
+            let seen = |at: usize| memory.read_at(&mut [0; 1], at as u64).is_ok();
+            let all = [take(32, &POOL), take(32, &OWN)];
+            let hidden = |&at: &usize| {
+                let secret = query(at).is_some_and(|has| has.backing == Backing::Secret);
+                secret != seen(at)
+            };
+            hold_if(all.iter().all(hidden) && seen(take(32, &ORDINARY)));
         },
         HOLDS,
     ),

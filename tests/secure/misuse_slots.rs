@@ -1,7 +1,8 @@
 //! What can be done wrong with a small buffer, and how each ends.
 
 use super::ending::{Case, End};
-use super::raw::{POOL, alloc, free, read, resize, take, write};
+use super::raw::{POOL, alloc, free, read, resize, take, try_free, write};
+use std::string::ToString;
 
 fn slot() -> usize {
     take(32, &POOL)
@@ -35,6 +36,33 @@ pub const SLOT: &[Case] = &[
             let at = slot();
             std::thread::spawn(move || free(at)).join().expect("freed");
             free(at);
+        },
+        End::Line("double free (secret, slot of 48)"),
+    ),
+    (
+        // Each of 320 slots is used about 310 times: a generation has 8 bits.
+        "twice after any number of uses",
+        || {
+            let mut last = 0;
+            for _ in 0..100_000 {
+                last = slot();
+                free(last);
+                match try_free(last) {
+                    Err(error) if error.to_string().starts_with("double free") => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            free(last);
+            }
+            for _ in 0..20_000 {
+                let at = slot();
+                free(at);
+                match try_free(at) {
+                    Err(error) if error.to_string().starts_with("double free") => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            free(last);
         },
         End::Line("double free (secret, slot of 48)"),
     ),

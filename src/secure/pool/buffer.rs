@@ -34,7 +34,8 @@ impl PoolTable<'_> {
         record.state = SlotState::Live;
         record.size = layout.size() as u16;
         record.shift = layout.align().trailing_zeros() as u8;
-        record.generation = record.generation.wrapping_add(1);
+        // Zero is that of a slot which never was a buffer.
+        record.generation = record.generation.wrapping_add(1).max(1);
         record.set_policy(policy);
         slot.margins(record).seal(slot.words(&self.fixed.key, record));
         let start = slot.at + record.front();

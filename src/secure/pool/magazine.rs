@@ -2,7 +2,7 @@
 //! the magazine of those that are ready, and the draw among them.
 
 use super::chunk::{SlotId, SlotState};
-use super::{Found, LEAST_WAIT, LOW, PoolTable, slots, torn, wait};
+use super::{Found, LEAST_WAIT, MAGAZINE, PoolTable, slots, torn, wait};
 use crate::os::Linux;
 use crate::secure::error::SecureError;
 use crate::secure::protection::{Protection, on};
@@ -18,7 +18,7 @@ impl PoolTable<'_> {
     ) -> Result<Option<SlotId>, SecureError> {
         let Some(bin) = self.pool.bin(backing, class) else { return Err(torn()) };
         let mut count = bin.count;
-        if count < LOW {
+        if (count as usize) < MAGAZINE {
             count = self.refill(backing, class, wait(slots::slot(class)))?;
         }
         if count == 0 {
@@ -46,7 +46,7 @@ impl PoolTable<'_> {
             let Some(bin) = self.pool.bin(backing, class) else { return Err(torn()) };
             let count = bin.count;
             let mut ready = None;
-            if count >= LOW {
+            if count as usize >= MAGAZINE {
                 return Ok(count);
             }
             if bin.waiting > wait

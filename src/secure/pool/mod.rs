@@ -31,9 +31,7 @@ use core::ptr::NonNull;
 use slots::CLASSES;
 
 /// Slots that are ready at most.
-pub const MAGAZINE: usize = 128;
-/// Below this many more are made ready.
-const LOW: u32 = 64;
+pub const MAGAZINE: usize = 64;
 /// Younger frees of the bin after which a slot may be reused in any case.
 pub const LEAST_WAIT: u32 = 8;
 /// Chunks, those of a parent process included.

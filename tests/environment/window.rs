@@ -18,14 +18,7 @@ fn large_objects_go_elsewhere_when_their_window_is_taken() {
             let heap = Heap::<Linux, Full>::new(frozen, &Options::DEFAULT);
             heap.start().expect("a heap");
             let (window, len) = frozen.plan().large;
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-            // SAFETY: never on top of what is mapped.
-            let taken = unsafe {
-                let at = std::ptr::with_exposed_provenance_mut(window);
-                let flags = flags | libc::MAP_FIXED_NOREPLACE;
-                libc::mmap(at, len, libc::PROT_NONE, flags, -1, 0)
-            };
-            assert_eq!(taken.addr(), window, "{}", std::io::Error::last_os_error());
+            take_all(window, window + len);
             let layout = Layout::from_size_align(4 << 20, 16).expect("a layout");
             let objects: Vec<_> = (0..50)
                 .map(|_| {
@@ -44,4 +37,31 @@ fn large_objects_go_elsewhere_when_their_window_is_taken() {
             heap.verify().expect("every invariant");
         },
     );
+}
+
+/// Maps whatever is free in `[from, to)`; the process's own heap may lie in it as well.
+fn take_all(from: usize, to: usize) {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("the list of mappings");
+    let mut at = from;
+    let taken = maps.lines().filter_map(|line| {
+        let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+        Some((usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?))
+    });
+    for (start, end) in taken.chain([(to, to)]) {
+        if at < start.min(to) {
+            take(at, start.min(to) - at);
+        }
+        at = at.max(end);
+    }
+}
+
+fn take(at: usize, len: usize) {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: never on top of what is mapped.
+    let taken = unsafe {
+        let place = std::ptr::with_exposed_provenance_mut(at);
+        let flags = flags | libc::MAP_FIXED_NOREPLACE;
+        libc::mmap(place, len, libc::PROT_NONE, flags, -1, 0)
+    };
+    assert_eq!(taken.addr(), at, "{}", std::io::Error::last_os_error());
 }

@@ -11,45 +11,59 @@ use zeroize::Zeroize;
 
 const MARK: [u8; 48] = *b"this is the mark that must not be found anywhere";
 
+/// A mark of one test's own: another may be given the memory that this one has freed.
+const fn mark(test: u8) -> [u8; 48] {
+    let mut mark = MARK;
+    let mut i = 0;
+    while i < 8 {
+        mark[i] = test;
+        i += 1;
+    }
+    mark
+}
+
 fn address<T: ?Sized>(secret: &SecretBox<T>) -> usize {
     secret.as_ptr().cast::<u8>().expose_provenance()
 }
 
 #[test]
 fn a_dropped_box_leaves_nothing() {
+    const MINE: [u8; 48] = mark(1);
     for size in [1, 3, 2000] {
-        let secret = SecretSlice::<[u8; 48]>::init_slice_with(size, |all| all.fill(MARK));
-        let (at, len) = (address(&secret), MARK.len() * size.min(80));
-        assert!(!memory::at(at, len).is_clear_of(&MARK), "the control: it is there before");
+        let secret = SecretSlice::<[u8; 48]>::init_slice_with(size, |all| all.fill(MINE));
+        let (at, len) = (address(&secret), MINE.len() * size.min(80));
+        assert!(!memory::at(at, len).is_clear_of(&MINE), "the control: it is there before");
         drop(secret);
-        assert!(memory::at(at, len).is_clear_of(&MARK[..8]));
+        assert!(memory::at(at, len).is_clear_of(&MINE[..8]));
     }
 }
 
 #[test]
 fn a_panic_wipes_what_was_made_so_far() {
+    const MINE: [u8; 48] = mark(2);
     let at = Cell::new(0);
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         SecretBox::<[u8; 48]>::init_with(|value| {
-            *value = MARK;
+            *value = MINE;
             at.set(value.as_ptr().expose_provenance());
             std::panic::resume_unwind(Box::new(()));
         })
     }));
     assert!(unwound.is_err() && at.get() != 0);
-    assert!(memory::at(at.get(), 48).is_clear_of(&MARK[..8]));
+    assert!(memory::at(at.get(), 48).is_clear_of(&MINE[..8]));
     // And one that had been made when something else panicked.
     let unwound = catch_unwind(AssertUnwindSafe(|| {
-        let secret = SecretBox::new(MARK);
+        let secret = SecretBox::new(MINE);
         at.set(address(&secret));
         std::panic::resume_unwind(Box::new(()));
     }));
     assert!(unwound.is_err());
-    assert!(memory::at(at.get(), 48).is_clear_of(&MARK[..8]));
+    assert!(memory::at(at.get(), 48).is_clear_of(&MINE[..8]));
 }
 
 #[test]
 fn a_failed_initialisation_gives_its_error_and_wipes() {
+    const MINE: [u8; 48] = mark(3);
     #[derive(Debug)]
     enum Failure {
         Secure(SecureError),
@@ -61,11 +75,11 @@ fn a_failed_initialisation_gives_its_error_and_wipes() {
         }
     }
     let failed = SecretBox::<[u8; 48]>::try_init_with(|value| {
-        *value = MARK;
+        *value = MINE;
         Err(Failure::Mine(value.as_ptr().expose_provenance()))
     });
     match failed {
-        Err(Failure::Mine(at)) => assert!(memory::at(at, 48).is_clear_of(&MARK[..8])),
+        Err(Failure::Mine(at)) => assert!(memory::at(at, 48).is_clear_of(&MINE[..8])),
         Err(Failure::Secure(error)) => panic!("{error}"),
         Ok(_) => panic!("initialised"),
     }
@@ -73,6 +87,7 @@ fn a_failed_initialisation_gives_its_error_and_wipes() {
 
 #[test]
 fn destructors_run_once_and_a_panicking_one_does_not_keep_the_memory() {
+    const MINE: [u8; 48] = mark(4);
     struct Counted<'a>(&'a Cell<u32>, [u8; 48], bool);
     impl Drop for Counted<'_> {
         fn drop(&mut self) {
@@ -83,29 +98,29 @@ fn destructors_run_once_and_a_panicking_one_does_not_keep_the_memory() {
         }
     }
     let count = Cell::new(0);
-    let secret = SecretBox::new(Counted(&count, MARK, false));
+    let secret = SecretBox::new(Counted(&count, MINE, false));
     assert_eq!(count.get(), 0);
     drop(secret);
     assert_eq!(count.get(), 1);
 
-    let inner = SecretBox::new(Counted(&count, MARK, false)).into_inner();
-    assert_eq!((count.get(), inner.1), (1, MARK));
+    let inner = SecretBox::new(Counted(&count, MINE, false)).into_inner();
+    assert_eq!((count.get(), inner.1), (1, MINE));
     drop(inner);
     assert_eq!(count.get(), 2);
 
-    let secret = SecretBox::new(Counted(&count, MARK, true));
+    let secret = SecretBox::new(Counted(&count, MINE, true));
     let at = secret.expose_secret().1.as_ptr().expose_provenance();
-    assert!(!memory::at(at, 48).is_clear_of(&MARK));
+    assert!(!memory::at(at, 48).is_clear_of(&MINE));
     assert!(catch_unwind(AssertUnwindSafe(|| drop(secret))).is_err());
     assert_eq!(count.get(), 3);
-    assert!(memory::at(at, 48).is_clear_of(&MARK[..8]));
+    assert!(memory::at(at, 48).is_clear_of(&MINE[..8]));
 
-    drop(SecretBox::from(Box::new(Counted(&count, MARK, false))));
+    drop(SecretBox::from(Box::new(Counted(&count, MINE, false))));
     assert_eq!(count.get(), 4);
     // Memory for a value that never was: nothing to drop.
     drop(SecretBox::<Counted>::new_uninit());
     assert_eq!(count.get(), 4);
-    drop(SecretBox::<Counted>::new_uninit().write(Counted(&count, MARK, false)));
+    drop(SecretBox::<Counted>::new_uninit().write(Counted(&count, MINE, false)));
     assert_eq!(count.get(), 5);
 }
 
@@ -195,4 +210,17 @@ fn uninitialised_memory_is_filled_by_hand() {
     // SAFETY: written above.
     let secret = unsafe { place.assume_init() };
     assert_eq!(secret.expose_secret().0, "x");
+}
+
+#[cfg(feature = "subtle")]
+#[test]
+fn subtle_compares_them() {
+    use casemate::secure::{SecretString, SecretVec};
+    use subtle::ConstantTimeEq;
+
+    let (a, b) = (SecretBox::new([1u8; 32]), SecretBox::new([1u8; 32]));
+    assert!(bool::from(a.expose_secret().ct_eq(b.expose_secret())));
+    assert!(bool::from(SecretVec::from(vec![1u8]).ct_eq(&SecretVec::from(vec![1u8]))));
+    assert!(!bool::from(SecretString::from("a").ct_eq(&SecretString::from("b"))));
+    assert!(bool::from(a.into_slice().ct_eq(&b.into_slice())));
 }

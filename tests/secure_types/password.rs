@@ -197,6 +197,10 @@ fn another(terminal: &Terminal) -> Child {
     // SAFETY: system calls alone, between fork and exec.
     unsafe {
         command.pre_exec(|| {
+            // Whoever started the tests may have them ignored.
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
             if libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
                 return Err(std::io::Error::last_os_error());
             }

@@ -38,7 +38,7 @@ use core::ptr::NonNull;
 ///
 /// ```compile_fail,E0716
 /// let key = casemate::secure::GuardedBox::<[u8; 32]>::random();
-/// let bytes: &[u8; 32] = &*key.borrow(); // the guard is dropped here
+/// let bytes: &[u8] = key.borrow().as_slice(); // the guard is dropped here
 /// assert_eq!(bytes.len(), 32);
 /// ```
 ///

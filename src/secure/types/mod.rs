@@ -1,4 +1,17 @@
 //! Layer: faces. The types that people use: values in secure memory.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `place` | an owned allocation: what all of them stand on, and whose process it is |
+//! | `plain` | which types may be made of zeros or random bytes |
+//! | `secret_box`, `secret_slice` | one value; a slice or text of fixed length |
+//! | `secret_vec/`, `secret_string` | what grows |
+//! | `guarded_box`, `buffer`, `opened` | no access at rest, and the guards that open it |
+//! | `shielded/` | encrypted at rest |
+//! | `safe_alloc` | an allocator for collections |
+//! | `password`, `read_error` | asking at a terminal |
+//! | `equal`, `stack`, `moved` | comparing in constant time, wiping the stack, wiping sources |
+//! | `traits`, `with_serde` | what they have in common with other values |
 
 mod buffer;
 mod equal;
@@ -40,6 +53,9 @@ pub use shielded::{ShieldError, Shieldable, Shielded, ShieldedRef, ShieldedRefMu
 pub use stack::{WIPED_STACK, wipe_stack, with_wiped_stack, with_wiped_stack_of};
 #[cfg(feature = "serde")]
 pub use with_serde::{Serializable, SerializableSecret, serialize_secret};
+
+#[doc = include_str!("../../../docs/secure.md")]
+pub mod guide {}
 
 use crate::secure::SecureError;
 use crate::secure::error::ErrorKind;

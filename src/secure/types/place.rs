@@ -42,15 +42,15 @@ impl Place {
     /// Zeroed memory for `layout`.
     pub(super) fn new(layout: Layout, policy: &Policy) -> Result<Place, SecureError> {
         if layout.size() == 0 {
-            let at = core::ptr::without_provenance_mut(layout.align());
-            let at = NonNull::new(at).unwrap_or(NonNull::dangling());
+            let at = nothing(layout);
             return Ok(Place { at, bytes: 0, epoch: 0, shared: false });
         }
+        let epoch = epoch()?;
         let memory = safe_alloc_with(layout, policy)?;
         Ok(Place {
             at: memory.cast(),
             bytes: layout.size(),
-            epoch: epoch()?,
+            epoch,
             shared: policy.is_shared_with_children(),
         })
     }
@@ -148,6 +148,12 @@ impl Drop for Place {
             unsafe { safe_free(self.at) }
         }
     }
+}
+
+/// The address of no bytes.
+pub(super) fn nothing(layout: Layout) -> NonNull<u8> {
+    // An alignment is never zero.
+    NonNull::new(core::ptr::without_provenance_mut(layout.align())).unwrap_or(NonNull::dangling())
 }
 
 /// Ends an infallible form of a fallible call.

@@ -40,7 +40,7 @@ pub unsafe trait Zeroable {}
 /// A type that is nothing but its bytes: every bit pattern is a value, and there is no padding.
 ///
 /// Such values can be [made of random bytes](super::SecretBox::random), compared in constant time
-/// and encrypted (`Shielded`, feature `shielded`).
+/// and encrypted (`Shielded`).
 ///
 /// # Safety
 /// Every bit pattern of the type's size must be a valid value; the type must have no padding

@@ -59,10 +59,9 @@ impl SafeAlloc {
     }
 }
 
-/// The address of no bytes.
+/// A buffer of no bytes.
 fn nothing(layout: Layout) -> NonNull<[u8]> {
-    let at = NonNull::new(core::ptr::without_provenance_mut(layout.align()));
-    NonNull::slice_from_raw_parts(at.unwrap_or(NonNull::dangling()), 0)
+    NonNull::slice_from_raw_parts(super::place::nothing(layout), 0)
 }
 
 impl SafeAlloc {

@@ -35,8 +35,8 @@ use std::io::Read;
 /// ```compile_fail,E0277
 /// println!("{}", casemate::secure::SecretString::from("no Display"));
 /// ```
-/// ```compile_fail,E0277
-/// casemate::secure::SecretString::from("no ToString either, that is").to_string().len() + "";
+/// ```compile_fail,E0599
+/// casemate::secure::SecretString::from("no Display, so no").to_string();
 /// ```
 /// ```compile_fail,E0599
 /// casemate::secure::SecretString::from("no Clone").clone();
@@ -314,8 +314,8 @@ impl SecretString {
     #[must_use]
     pub fn into_boxed_str(self) -> SecretBox<str> {
         let (value, place) = self.bytes.into_boxed_slice().into_parts();
-        let value = core::ptr::NonNull::new(value.as_ptr() as *mut str);
-        let value = value.unwrap_or(NonNull::from(""));
+        // SAFETY: a pointer that was not null is not.
+        let value = unsafe { NonNull::new_unchecked(value.as_ptr() as *mut str) };
         // SAFETY: the same bytes, which are UTF-8.
         unsafe { SecretBox::from_parts(value, place) }
     }

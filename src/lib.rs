@@ -28,6 +28,8 @@
 //! pure        units, size_class, record, request, bitmap, geometry, violation, policy
 //! ```
 #![no_std]
+#[cfg(test)]
+extern crate self as casemate;
 #[cfg(any(test, loom))]
 extern crate std;
 

@@ -58,7 +58,7 @@
 //! | an access to freed pages | at once, until 16 younger ones were freed | SIGSEGV |
 //!
 //! A pooled slot waits until 32 KiB of younger frees of its size are behind it, at least 8 and at
-//! most 256 of them; when memory is refused, 8 are enough. Which of up to 128 that are ready is
+//! most 256 of them; when memory is refused, 8 are enough. Which of up to 64 that are ready is
 //! handed out is random. Before the process ends, every secret is taken away from it: neither
 //! another thread nor the program's violation hook nor a dump sees one. The lines are those of
 //! [`Kind`](crate::Kind).
@@ -87,7 +87,8 @@
 
 mod backing;
 mod calls;
-mod chunk;
+#[cfg(test)]
+mod controls;
 mod error;
 mod fork;
 mod guard;
@@ -96,9 +97,9 @@ mod margin;
 mod pages;
 mod policy;
 mod pool;
+mod protection;
 mod protections;
 mod root;
-pub mod slots;
 mod state;
 mod stats;
 mod types;
@@ -111,6 +112,7 @@ pub use calls::{
 pub use error::{ErrorKind, SecureError};
 pub use guard::AccessGuard;
 pub use policy::{Access, Policy, Requirements};
+pub use pool::slots;
 pub use protections::{Backing, ForkView, Protections};
 pub use stats::{SecureStats, secure_stats};
 pub use types::*;

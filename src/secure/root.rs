@@ -14,6 +14,7 @@
 
 use super::error::{ErrorKind, SecureError};
 use super::pages::{ENTRIES, Entry};
+use super::protection::{Protection, on};
 use super::state::State;
 use crate::canary::Key;
 use crate::os::{Linux, MapError, Os, pointer};
@@ -158,7 +159,7 @@ fn start() -> Result<&'static Fixed, SecureError> {
     }
     match make() {
         Some(fixed) => {
-            let closes = fixed.page <= align_of::<Root>();
+            let closes = fixed.page <= align_of::<Root>() && on(Protection::Seal);
             // SAFETY: this thread took the status from IDLE; nobody reads before LIVE.
             unsafe {
                 *ROOT.fixed.get() = Fixed { read_only: closes, sealed: closes && seals(), ..fixed }
@@ -175,6 +176,12 @@ fn start() -> Result<&'static Fixed, SecureError> {
             Err(SecureError::new(ErrorKind::StartUp))
         }
     }
+}
+
+/// A word of the start-up page that nobody uses any more.
+#[cfg(test)]
+pub(super) fn page_end() -> usize {
+    (&raw const ROOT).expose_provenance() + size_of::<Root>() - size_of::<usize>()
 }
 
 /// Waits until nobody is in the middle of starting: before a fork.
@@ -209,8 +216,10 @@ pub(super) fn reserve(
     let Some(room) = (high - low).checked_sub(len).and_then(|room| room.checked_sub(step)) else {
         return Err(MapError::Exhausted);
     };
-    for _ in 0..64 {
-        let at = round_up(low + stream.below_long::<Linux>(room), step);
+    for attempt in 0..64 {
+        let random = stream.below_long::<Linux>(room);
+        let at = if on(Protection::RandomPlace) { random } else { attempt << 30 };
+        let at = round_up(low + at, step);
         match Linux::reserve(at, len) {
             Ok(()) => return Ok(at),
             Err(MapError::Occupied) => {}
@@ -249,7 +258,9 @@ fn make() -> Option<Fixed> {
     // Out of core dumps, with the guards; a kernel that cannot is no reason to fail.
     let _ = Linux::no_dump(base, len);
     // Without it, before Linux 4.14, only forks that run handlers are noticed.
-    let _ = Linux::wipe_on_fork(generation, page);
+    if on(Protection::ForkNotice) {
+        let _ = Linux::wipe_on_fork(generation, page);
+    }
     if features.seal {
         // What was opened stays where it is for good, and so do the guards in front.
         let _ = Linux::seal(base, before + fixed_len);

@@ -2,6 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::{format, string::String, vec::Vec};
 
 /// Names the case to a child.
 const CASE: &str = "CASEMATE_SECURE_CASE";
@@ -38,15 +39,24 @@ pub fn run(name: &str, cases: &[Case]) {
             libc::_exit(SURVIVED);
         }
     }
-    let failures: Vec<String> = cases.iter().filter_map(|case| fails(name, case)).collect();
+    let failures: Vec<String> =
+        cases.iter().filter_map(|&(case, _, end)| fails(name, case, end, &[])).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-fn fails(name: &str, &(case, _, end): &Case) -> Option<String> {
+/// Whether this process is to run a case.
+#[allow(dead_code, reason = "not in every test that includes this file")]
+pub fn is_child() -> bool {
+    std::env::var_os(CASE).is_some()
+}
+
+/// Runs a case of the test `name` in a process with `environment`; what is wrong with its end.
+pub fn fails(name: &str, case: &str, end: End, environment: &[(&str, &str)]) -> Option<String> {
     let own = std::env::current_exe().expect("the test binary's path");
     let output = Command::new(own)
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CASE, case)
+        .envs(environment.iter().copied())
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .output()

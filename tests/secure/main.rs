@@ -6,6 +6,7 @@
 //! | `basics` | what every buffer is: zeroed, aligned, exact, reported, refused layouts |
 //! | `access` | access states and borrow counts |
 //! | `lethal` | every misuse, with the exact words; overflow and underflow to the byte |
+//! | `misuse_slots`, `misuse_pages`, `looks` | its cases, which the controls in `src/secure/controls.rs` run without the protection they show |
 //! | `limits` | RLIMIT_MEMLOCK that binds, and kernels that refuse |
 //! | `forks` | children, with and without handlers, by `vfork`, with threads |
 //! | `threads` | many threads at once, handlers of signals |
@@ -26,6 +27,9 @@ mod filter;
 mod forks;
 mod lethal;
 mod limits;
+mod looks;
+mod misuse_pages;
+mod misuse_slots;
 mod model;
 mod raw;
 mod threads;

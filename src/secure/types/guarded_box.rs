@@ -134,7 +134,7 @@ impl<T: Plain> GuardedBox<T> {
     #[track_caller]
     #[must_use]
     pub fn random() -> GuardedBox<T> {
-        GuardedBox::init_with(|value| super::secret_box::random_bytes(core::slice::from_mut(value)))
+        GuardedBox::init_with(|value| super::in_place::random_bytes(core::slice::from_mut(value)))
     }
 }
 

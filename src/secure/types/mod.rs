@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `place` | an owned allocation: what all of them stand on, and whose process it is |
 //! | `plain` | which types may be made of zeros or random bytes |
-//! | `secret_box`, `secret_slice` | one value; a slice or text of fixed length |
+//! | `secret_box`, `in_place`, `secret_slice` | one value; how it is made where it stays; a slice or text of fixed length |
 //! | `secret_vec/`, `secret_string` | what grows |
 //! | `guarded_box`, `buffer`, `opened` | no access at rest, and the guards that open it |
 //! | `shielded/` | encrypted at rest |
@@ -16,6 +16,7 @@
 mod buffer;
 mod equal;
 mod guarded_box;
+mod in_place;
 mod moved;
 mod opened;
 mod password;

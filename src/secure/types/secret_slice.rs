@@ -3,9 +3,10 @@
 
 extern crate alloc;
 
+use super::in_place::random_bytes;
 use super::place::{Place, expect};
 use super::plain::{Plain, Zeroable};
-use super::secret_box::{SecretBox, random_bytes};
+use super::secret_box::SecretBox;
 use super::secret_string::SecretString;
 use super::secret_vec::SecretVec;
 use crate::secure::{Policy, SecureError};

@@ -10,13 +10,19 @@
 //! charged and nothing else can come to lie between.
 #![expect(unsafe_code, reason = "touches the pages of a new mapping")]
 
+mod refusal;
+mod supply;
+
 use super::error::{ErrorKind, SecureError};
 use super::policy::{Policy, Requirements};
+use super::protection::{Protection, on};
 use super::protections::{Backing, ForkView};
 use super::root::{Fixed, reserve};
 use crate::os::{Linux, MapError, Os, Secrets, pointer};
 use crate::rng::Stream;
 use crate::units::align_up;
+use refusal::Refusal;
+pub use supply::Supply;
 
 /// What the kernel gave a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,86 +60,6 @@ pub struct Made {
     pub data: usize,
     pub data_len: usize,
     pub have: Have,
-}
-
-/// How often a backing that was refused is not even asked for, by those who can do without.
-const PATIENCE: u32 = 64;
-
-/// What the kernel gave and refused so far.
-pub struct Supply {
-    /// Bytes charged to RLIMIT_MEMLOCK by secure memory, and the most there ever were.
-    pub locked: usize,
-    pub most_locked: usize,
-    /// Bytes of data mapped, by backing.
-    pub mapped: [usize; 3],
-    /// Requests that may still be answered without asking again, and the length that was refused.
-    patience: [u32; 2],
-    refused: [usize; 2],
-    /// There is no `memfd_secret`: the kernel does not grow one.
-    absent: bool,
-    /// Mappings that were refused for the limit.
-    pub limit_hits: u64,
-}
-
-impl Supply {
-    /// Notes a new mapping, or one that is gone.
-    pub fn count(&mut self, have: Have, len: usize) {
-        if let Some(bytes) = self.mapped.get_mut(have.backing as usize) {
-            *bytes += len;
-        }
-        if have.is_locked() {
-            self.locked += len;
-            self.most_locked = self.most_locked.max(self.locked);
-        }
-    }
-
-    /// See [`count`](Supply::count).
-    pub fn uncount(&mut self, have: Have, len: usize) {
-        if let Some(bytes) = self.mapped.get_mut(have.backing as usize) {
-            *bytes = bytes.saturating_sub(len);
-        }
-        if have.is_locked() {
-            self.locked = self.locked.saturating_sub(len);
-            self.patience = [0; 2];
-        }
-    }
-
-    fn is_hopeless(&mut self, backing: Backing, len: usize) -> bool {
-        let at = backing as usize;
-        let (Some(patience), Some(&refused)) = (self.patience.get_mut(at), self.refused.get(at))
-        else {
-            return false;
-        };
-        if *patience == 0 || len < refused {
-            return false;
-        }
-        *patience -= 1;
-        true
-    }
-
-    /// In a forked child, which has none of it.
-    pub fn start_over(&mut self) {
-        *self = Supply::NONE;
-    }
-
-    const NONE: Supply = Supply {
-        locked: 0,
-        most_locked: 0,
-        mapped: [0; 3],
-        patience: [0; 2],
-        refused: [0; 2],
-        absent: false,
-        limit_hits: 0,
-    };
-
-    fn note_refusal(&mut self, backing: Backing, len: usize) {
-        let at = backing as usize;
-        if let (Some(patience), Some(refused)) =
-            (self.patience.get_mut(at), self.refused.get_mut(at))
-        {
-            (*patience, *refused) = (PATIENCE, len);
-        }
-    }
 }
 
 /// A request for a mapping.
@@ -180,7 +106,11 @@ pub fn make(
         };
         match filled {
             Ok(have) if have.satisfied(fixed).has(require) => {
-                let markers = fixed.markers && mark_guards(map, map_len, data, len, fixed.page);
+                let markers = if on(Protection::Guards) {
+                    fixed.markers && mark_guards(map, map_len, data, len, fixed.page)
+                } else {
+                    Linux::open(map, map_len).is_err()
+                };
                 let have = Have { markers, ..have };
                 supply.count(have, len);
                 return Ok(Made { map, map_len, data, data_len: len, have });
@@ -259,23 +189,25 @@ fn fill(fixed: &Fixed, backing: Backing, at: usize, len: usize, share: bool) -> 
         Backing::Secret => {
             Linux::map_secret(at, len)?;
             // Without this a child would share the very pages.
-            Linux::no_fork(at, len)?;
+            if on(Protection::NoFork) {
+                Linux::no_fork(at, len)?;
+            }
             touch(at, len, fixed.page);
             Ok(Have { backing, no_dump: true, fork: ForkView::Excluded, markers: false })
         }
         Backing::Locked | Backing::Unlocked => {
             Linux::map_over(at, len)?;
-            let no_dump = Linux::no_dump(at, len).is_ok();
+            let no_dump = !on(Protection::NoDump) || Linux::no_dump(at, len).is_ok();
             let fork = if share {
                 ForkView::Copied
-            } else if Linux::no_fork(at, len).is_ok() {
+            } else if !on(Protection::NoFork) || Linux::no_fork(at, len).is_ok() {
                 ForkView::Excluded
             } else if Linux::wipe_on_fork(at, len).is_ok() {
                 ForkView::Wiped
             } else {
                 ForkView::Copied
             };
-            if matches!(backing, Backing::Locked) {
+            if matches!(backing, Backing::Locked) && on(Protection::Lock) {
                 // Makes the pages present, too.
                 Linux::lock(at, len)?;
             }
@@ -308,68 +240,12 @@ pub fn occupy(made: &Made, page: usize) {
         let _ = Linux::take_away(at, len);
         return;
     }
+    if !on(Protection::Occupy) {
+        return;
+    }
     if Linux::reserve(at, len) == Err(MapError::Occupied) && len <= 4096 * page {
         for offset in (0..len).step_by(page.max(1)) {
             let _ = Linux::reserve(at + offset, page);
-        }
-    }
-}
-
-/// Why a mapping could not be had; the first reason that a user can do something about counts.
-#[derive(Clone, Copy)]
-enum Refusal {
-    None,
-    Limit { limit: usize, errno: i32 },
-    Memory(i32),
-    Missing(Requirements, i32),
-    Lacks(Requirements),
-}
-
-impl Refusal {
-    fn of(backing: Backing, errno: i32, len: usize) -> Refusal {
-        let lacks = match backing {
-            Backing::Secret => Requirements::HIDDEN,
-            Backing::Locked => Requirements::LOCKED,
-            Backing::Unlocked => return Refusal::Memory(errno),
-        };
-        if errno == libc::ENOSYS {
-            return Refusal::Missing(lacks, errno);
-        }
-        if let Some(limit) = Linux::lock_limit()
-            && Linux::locked_bytes().is_none_or(|locked| locked.saturating_add(len) > limit)
-        {
-            return Refusal::Limit { limit, errno };
-        }
-        match errno {
-            libc::ENOMEM | libc::EAGAIN | libc::EMFILE | libc::ENFILE => Refusal::Memory(errno),
-            _ => Refusal::Missing(lacks, errno),
-        }
-    }
-
-    fn or(self, other: Refusal) -> Refusal {
-        let weight = |refusal: &Refusal| match refusal {
-            Refusal::None => 0,
-            Refusal::Missing(..) => 1,
-            Refusal::Lacks(_) => 2,
-            Refusal::Memory(_) => 3,
-            Refusal::Limit { .. } => 4,
-        };
-        if weight(&other) >= weight(&self) { other } else { self }
-    }
-
-    fn error(self, require: Requirements, needed: usize) -> SecureError {
-        match self {
-            Refusal::None => SecureError::new(ErrorKind::Unsupported(require)),
-            Refusal::Limit { limit, errno } => {
-                SecureError::with_errno(ErrorKind::LockedMemoryLimit { needed, limit }, errno)
-            }
-            Refusal::Memory(errno) => {
-                SecureError::with_errno(ErrorKind::OutOfMemory { needed }, errno)
-            }
-            Refusal::Missing(what, errno) => {
-                SecureError::with_errno(ErrorKind::Unsupported(what), errno)
-            }
-            Refusal::Lacks(what) => SecureError::new(ErrorKind::Unsupported(what)),
         }
     }
 }

@@ -10,12 +10,12 @@
 //! so that an address leads to its chunk by one look-up.
 #![expect(unsafe_code, reason = "records live in a mapping; slots are raw memory")]
 
-use super::backing::Made;
-use super::margin::Margins;
-use super::policy::{Policy, Requirements};
 use super::slots;
 use crate::canary::{Key, Words};
 use crate::os::pointer;
+use crate::secure::backing::Made;
+use crate::secure::margin::Margins;
+use crate::secure::policy::{Policy, Requirements};
 use crate::wipe;
 
 /// log2 of the bytes of a cell.

@@ -1,0 +1,65 @@
+//! Layer: faces. Why a mapping could not be had, in the words of an error.
+
+use crate::os::{Linux, Secrets};
+use crate::secure::error::{ErrorKind, SecureError};
+use crate::secure::policy::Requirements;
+use crate::secure::protections::Backing;
+
+/// Why a mapping could not be had; the first reason that a user can do something about counts.
+#[derive(Clone, Copy)]
+pub(super) enum Refusal {
+    None,
+    Limit { limit: usize, errno: i32 },
+    Memory(i32),
+    Missing(Requirements, i32),
+    Lacks(Requirements),
+}
+
+impl Refusal {
+    pub(super) fn of(backing: Backing, errno: i32, len: usize) -> Refusal {
+        let lacks = match backing {
+            Backing::Secret => Requirements::HIDDEN,
+            Backing::Locked => Requirements::LOCKED,
+            Backing::Unlocked => return Refusal::Memory(errno),
+        };
+        if errno == libc::ENOSYS {
+            return Refusal::Missing(lacks, errno);
+        }
+        if let Some(limit) = Linux::lock_limit()
+            && Linux::locked_bytes().is_none_or(|locked| locked.saturating_add(len) > limit)
+        {
+            return Refusal::Limit { limit, errno };
+        }
+        match errno {
+            libc::ENOMEM | libc::EAGAIN | libc::EMFILE | libc::ENFILE => Refusal::Memory(errno),
+            _ => Refusal::Missing(lacks, errno),
+        }
+    }
+
+    pub(super) fn or(self, other: Refusal) -> Refusal {
+        let weight = |refusal: &Refusal| match refusal {
+            Refusal::None => 0,
+            Refusal::Missing(..) => 1,
+            Refusal::Lacks(_) => 2,
+            Refusal::Memory(_) => 3,
+            Refusal::Limit { .. } => 4,
+        };
+        if weight(&other) >= weight(&self) { other } else { self }
+    }
+
+    pub(super) fn error(self, require: Requirements, needed: usize) -> SecureError {
+        match self {
+            Refusal::None => SecureError::new(ErrorKind::Unsupported(require)),
+            Refusal::Limit { limit, errno } => {
+                SecureError::with_errno(ErrorKind::LockedMemoryLimit { needed, limit }, errno)
+            }
+            Refusal::Memory(errno) => {
+                SecureError::with_errno(ErrorKind::OutOfMemory { needed }, errno)
+            }
+            Refusal::Missing(what, errno) => {
+                SecureError::with_errno(ErrorKind::Unsupported(what), errno)
+            }
+            Refusal::Lacks(what) => SecureError::new(ErrorKind::Unsupported(what)),
+        }
+    }
+}

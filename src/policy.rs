@@ -131,6 +131,9 @@ pub trait Policy: Send + Sync + 'static {
     /// the process; otherwise it is counted. Many programs do it, and with this heap it is
     /// harmless.
     const MATCHED: bool = false;
+    /// Whether the preload library's memory functions check what they read, too. What they write
+    /// is checked wherever they are guarded at all.
+    const READS: bool = true;
     /// The preset's name, for reports.
     const NAME: &'static str;
 }

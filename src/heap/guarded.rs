@@ -31,7 +31,7 @@ enum Slot {
     Free,
 }
 
-impl<O: Os, P: Policy> Heap<'_, O, P> {
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Whether the address lies in the span of the slots. False before the heap has started.
     #[inline(always)]
     pub fn has_slot_at(&self, at: usize) -> bool {
@@ -49,7 +49,8 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             return true;
         }
         let number = at.wrapping_sub(self.plan().slots) >> self.plan().region_shift;
-        let Some(region) = self.region_at(number) else { return true };
+        // Beyond the plan's last region: none, or an empty one, which decodes nothing.
+        let Some(region) = self.plan().region.get(number) else { return true };
         matches!(self.slot_at(number, region, at), Some(Slot::Live(left)) if len <= left)
     }
 
@@ -79,7 +80,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
 
     /// The slot that `at` lies in; none in guards and beyond the frontier.
     #[inline(always)]
-    fn slot_at(&self, number: usize, region: &Region, at: usize) -> Option<Slot> {
+    fn slot_at(&self, number: usize, region: &'f Region, at: usize) -> Option<Slot> {
         let frontier = self.shared().region.get(number)?.frontier();
         let (id, offset) = region.locate(at, frontier)?;
         let group = self.group_of(region, id);

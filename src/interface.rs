@@ -14,6 +14,7 @@ use crate::record::Manner;
 use core::marker::PhantomData;
 use core::ptr::{NonNull, null_mut};
 
+pub use crate::heap::Access;
 pub use crate::record::Origin;
 pub use crate::request::{Claim, Request};
 
@@ -97,6 +98,26 @@ impl<P: Policy> Interface<P> {
     /// The same, with large objects; see [`Heap::object_size`].
     pub fn object_size(&self, at: *const u8) -> usize {
         self.heap().object_size(at.expose_provenance())
+    }
+
+    /// Whether the address lies where this heap's slots are, and is worth the following looks.
+    #[inline(always)]
+    pub fn has_slot_at<T>(&self, at: *const T) -> bool {
+        self.heap().has_slot_at(at.addr())
+    }
+
+    /// Whether `len` bytes from `at` on may be read or written, as far as this heap can tell at
+    /// once; see [`Heap::may_access`].
+    #[inline(always)]
+    pub fn may_access<T>(&self, at: *const T, len: usize) -> bool {
+        self.heap().may_access(at.addr(), len)
+    }
+
+    /// Ends the process if an access to these bytes is wrong.
+    #[cold]
+    #[inline(never)]
+    pub fn check_access(&self, at: usize, len: usize, access: Access) {
+        or_die(self.heap().check_access(at, len, access));
     }
 
     /// Gives back the memory of every empty slab that the calling thread can reach. False if there

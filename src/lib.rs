@@ -48,6 +48,8 @@ mod bodies;
 #[cfg(not(loom))]
 pub mod canary;
 #[cfg(not(loom))]
+mod copy;
+#[cfg(not(loom))]
 mod fatal;
 #[cfg(not(loom))]
 pub mod geometry;

@@ -39,6 +39,15 @@ pub enum Kind {
     WriteAfterFree,
     /// Freed memory was written to, seen when its slab was about to be given back.
     WriteAfterFreePurge,
+    /// `memcpy` or one of its relatives was called to write past the end of an object; it was
+    /// stopped before it wrote anything. Preload library only, as the following three.
+    GuardedOverflow,
+    /// The same for a write to memory that was freed, or never handed out.
+    GuardedWriteAfterFree,
+    /// The same for reading past the end of an object.
+    GuardedOverread,
+    /// The same for reading memory that was freed, or never handed out.
+    GuardedReadAfterFree,
     /// The heap's own records contradict each other.
     Metadata,
     /// Two heaps of different policy were started in one process.
@@ -53,7 +62,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 22] = [
         Kind::DoubleFree,
         Kind::RacingFree,
         Kind::ForeignPointer,
@@ -67,6 +76,10 @@ impl Kind {
         Kind::DamagedNeighbour,
         Kind::WriteAfterFree,
         Kind::WriteAfterFreePurge,
+        Kind::GuardedOverflow,
+        Kind::GuardedWriteAfterFree,
+        Kind::GuardedOverread,
+        Kind::GuardedReadAfterFree,
         Kind::Metadata,
         Kind::SecondHeap,
         Kind::StartUp,
@@ -90,6 +103,10 @@ impl Kind {
             Kind::DamagedNeighbour => "a live object's canary is damaged",
             Kind::WriteAfterFree => "write to freed memory, found at reuse",
             Kind::WriteAfterFreePurge => "write to freed memory, found at purge",
+            Kind::GuardedOverflow => "memory function called to write past the end of an object",
+            Kind::GuardedWriteAfterFree => "memory function called to write to freed memory",
+            Kind::GuardedOverread => "memory function called to read past the end of an object",
+            Kind::GuardedReadAfterFree => "memory function called to read freed memory",
             Kind::Metadata => "the heap's records contradict each other",
             Kind::SecondHeap => "a second heap with another policy was started",
             Kind::StartUp => "the kernel gave no randomness or no address space",

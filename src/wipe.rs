@@ -1,17 +1,18 @@
 //! Layer: mechanisms. Wiping memory so that it stays wiped, and checking that memory is zero.
 //!
-//! Short runs are wiped by volatile stores; long ones by the library's `memset` followed by a
-//! barrier that the optimiser cannot see through (`zeroize`'s). The zero check reads volatile
-//! too: what it looks for are writes that the language says cannot be there.
+//! Runs of whole slots are wiped by volatile stores or vectors, all others by stores that are
+//! followed by a barrier that the optimiser cannot see through (`zeroize`'s). None by `memset`,
+//! which the preload library exports and checks. The zero check reads volatile too: what it looks
+//! for are writes that the language says cannot be there.
 
 #![expect(unsafe_code, reason = "reads and writes raw slot memory")]
 
 use zeroize::optimization_barrier;
 
-/// Above this many bytes, calls to `memset` and to the wide check are worth their cost.
+/// Above this many bytes, calls to the wide forms are worth their cost.
 const SHORT: usize = 128;
 
-/// From here on `memset`, which may use stores that pass the cache by.
+/// From here on the string instruction, whose stores may pass the cache by.
 #[cfg(target_arch = "x86_64")]
 const HUGE: usize = 256 << 10;
 
@@ -110,8 +111,69 @@ pub unsafe fn wipe_exact<const LEN: usize>(at: *mut u8) {
 pub unsafe fn wipe_long(at: *mut u8, len: usize) {
     // SAFETY: the caller's: the range is writable and nothing refers to it.
     unsafe {
-        core::ptr::write_bytes(at, 0, len);
+        zero(at, len);
         optimization_barrier(core::slice::from_raw_parts(at, len));
+    }
+}
+
+/// From this many bytes on the string instruction is faster than a loop.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const STRING: usize = 512;
+
+/// # Safety
+/// `len` writable bytes at `at`.
+#[inline(always)]
+unsafe fn zero(at: *mut u8, len: usize) {
+    // SAFETY: every store ends at or before `len`; where the length is no multiple of a store's,
+    // the last one overlaps what came before it.
+    unsafe {
+        if len >= 16 {
+            zero_blocks(at, len - 16);
+            at.add(len - 16).cast::<u128>().write_unaligned(0);
+        } else if len >= 8 {
+            at.cast::<u64>().write_unaligned(0);
+            at.add(len - 8).cast::<u64>().write_unaligned(0);
+        } else if len >= 4 {
+            at.cast::<u32>().write_unaligned(0);
+            at.add(len - 4).cast::<u32>().write_unaligned(0);
+        } else if len > 0 {
+            at.write(0);
+            at.add(len / 2).write(0);
+            at.add(len - 1).write(0);
+        }
+    }
+}
+
+/// Zeros at least `[at, at + len)`, and at most 15 bytes behind it.
+///
+/// # Safety
+/// `len + 16` writable bytes at `at`.
+#[inline(always)]
+unsafe fn zero_blocks(at: *mut u8, len: usize) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if len >= STRING {
+        // SAFETY: `len.div_ceil(8)` words, at most 7 bytes more than `len`. The direction flag is
+        // clear by the ABI. (Not clobbered beyond what is listed; it writes memory.)
+        return unsafe {
+            core::arch::asm!(
+                "rep stosq",
+                inout("rcx") len.div_ceil(8) => _,
+                inout("rdi") at => _,
+                in("rax") 0,
+                options(nostack, preserves_flags)
+            );
+        };
+    }
+    let mut offset = 0;
+    while offset < len {
+        // SAFETY: starts below `len`. The empty assembly keeps the loop from becoming a call of
+        // `memset`.
+        unsafe {
+            at.add(offset).cast::<u128>().write_unaligned(0);
+            #[cfg(not(miri))]
+            core::arch::asm!("/* {0} */", in(reg) at, options(nostack, preserves_flags));
+        }
+        offset += 16;
     }
 }
 

@@ -89,6 +89,8 @@ const DEBUGGER: &str = "Run it under a debugger: it stops in the call that frees
                         the one in the wrong, or is too late.";
 const WRITER: &str = "The heap finds this when the object is freed or memory is handed out, after \
                       the write. An address sanitizer or valgrind shows the write itself.";
+const CALLER: &str = "Run it under a debugger: it stops in the call, and the caller is the one in \
+                      the wrong, or whoever gave it the pointer or the length.";
 
 /// What a kind means and what to do about it.
 fn meaning(kind: Kind) -> (&'static str, &'static str) {
@@ -177,6 +179,28 @@ fn meaning(kind: Kind) -> (&'static str, &'static str) {
              it back to the system.",
             "The heap finds this some time after the write. An address sanitizer or valgrind \
              shows the write, and who freed the object.",
+        ),
+        Kind::GuardedOverflow => (
+            "memcpy, strcpy or another function of this kind was called to write more bytes than \
+             the object at the destination has left: a buffer overflow. It was stopped before it \
+             wrote anything.",
+            CALLER,
+        ),
+        Kind::GuardedWriteAfterFree => (
+            "memcpy, strcpy or another function of this kind was called to write to memory of the \
+             heap that was freed, or never handed out. It was stopped before it wrote anything.",
+            CALLER,
+        ),
+        Kind::GuardedOverread => (
+            "memcpy, strcpy or another function of this kind was called to read more bytes than \
+             the object at the source has left. What lies behind it, which may be secret, would \
+             have been copied to where it is not expected.",
+            CALLER,
+        ),
+        Kind::GuardedReadAfterFree => (
+            "memcpy, strcpy or another function of this kind was called to read memory of the heap \
+             that was freed, or never handed out.",
+            CALLER,
         ),
         Kind::Metadata => (
             "The heap's own records contradict each other. They lie apart from the program's \

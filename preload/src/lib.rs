@@ -5,6 +5,8 @@
 #![no_std]
 
 mod abi;
+#[cfg(not(casemate_unguarded))]
+mod guarded;
 
 /// The policy of this library.
 type Chosen = heap::Full;

@@ -83,7 +83,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     #[inline(always)]
-    fn group_of(&self, region: &'f Region, id: SlotId) -> Group<'f> {
+    pub(super) fn group_of(&self, region: &'f Region, id: SlotId) -> Group<'f> {
         // SAFETY: the slot was decoded below a frontier that was read before, so its slab's
         // metadata is mapped, and it has `group_slots` records for every group.
         unsafe {

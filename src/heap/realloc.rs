@@ -5,6 +5,7 @@
 use super::alloc::{Object, owns};
 use super::free::Found;
 use super::{Claim, Heap, Outcome, Request};
+use crate::copy::copy;
 use crate::large;
 use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
@@ -120,13 +121,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let Some(size) = large::size_of_object::<O>(&self.grounds(), at) else { return Ok(None) };
         let Some(target) = self.allocate(*new)? else { return Ok(None) };
         // SAFETY: the old object is live with `size` bytes; the target is another object.
-        unsafe {
-            core::ptr::copy_nonoverlapping(
-                pointer::<u8>(at).cast_const(),
-                target.as_ptr(),
-                size.min(new.size),
-            );
-        }
+        unsafe { copy(pointer(at), target.as_ptr(), size.min(new.size)) };
         large::free::<O, P>(&self.grounds(), at, old)?;
         Ok(Some(target))
     }

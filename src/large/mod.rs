@@ -12,6 +12,7 @@ mod table;
 pub use table::{EntryState, LargeEntry, LargeState, Table, table_bytes};
 
 use crate::canary::Key;
+use crate::copy::copy;
 use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
 use crate::record::Origin;
@@ -367,11 +368,7 @@ fn move_to_larger<O: Os, P: Policy>(
         // SAFETY: both ranges are accessible and the old object's size is below the new one's;
         // they are different mappings.
         unsafe {
-            core::ptr::copy_nonoverlapping(
-                pointer::<u8>(start),
-                pointer::<u8>(target),
-                size.min(request.size),
-            );
+            copy(pointer(start), pointer(target), size.min(request.size));
         }
     }
     if P::SET.has(Set::CANARY) {

@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "the only place that reads and writes slot memory")]
 
 use crate::canary::Words;
+use crate::copy::copy;
 use crate::os::pointer;
 use crate::size_class::CANARY;
 use crate::sync::{Ordering, fence};
@@ -207,7 +208,7 @@ impl SlotMemory {
     /// `to` is valid for writing `len` bytes that do not overlap the slot.
     pub unsafe fn copy_to(self, to: *mut u8, len: usize) {
         // SAFETY: the slot is readable for `self.len` bytes; the rest is the caller's.
-        unsafe { core::ptr::copy_nonoverlapping(pointer::<u8>(self.start), to, len.min(self.len)) }
+        unsafe { copy(pointer::<u8>(self.start), to, len.min(self.len)) }
     }
 }
 

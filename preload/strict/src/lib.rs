@@ -3,6 +3,9 @@
 
 #[path = "../../src/abi/mod.rs"]
 mod abi;
+#[cfg(not(casemate_unguarded))]
+#[path = "../../src/guarded/mod.rs"]
+mod guarded;
 
 /// The policy of this library.
 type Chosen = heap::Strict;

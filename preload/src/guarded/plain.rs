@@ -1,0 +1,203 @@
+//! Copying and filling without a check, at the speed of the C library.
+//!
+//! Short runs are served here, by loads that all come before the first store, as in `memmove`. Long
+//! ones go to the C library's best code for this processor, which it has under names of its own
+//! that this library does not define: `bcopy` for copies, `wmemset` for filling. The loader
+//! enters their addresses into memory that is read-only before the first constructor runs. Where
+//! they are missing, or the loader is not that far yet, string instructions do it.
+
+use core::arch::global_asm;
+
+global_asm!(
+    // As in `abi/exhaustion.rs`: a reference from Rust would be strong.
+    ".pushsection .data.rel.ro.casemate_plain,\"aw\",@progbits",
+    ".balign 8",
+    ".weak bcopy",
+    ".globl casemate_bcopy",
+    ".hidden casemate_bcopy",
+    "casemate_bcopy: .8byte bcopy",
+    ".weak wmemset",
+    ".globl casemate_wmemset",
+    ".hidden casemate_wmemset",
+    "casemate_wmemset: .8byte wmemset",
+    ".weak __chk_fail",
+    ".globl casemate_chk_fail",
+    ".hidden casemate_chk_fail",
+    "casemate_chk_fail: .8byte __chk_fail",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    static casemate_bcopy: Option<unsafe extern "C" fn(*const u8, *mut u8, usize)>;
+    static casemate_wmemset: Option<unsafe extern "C" fn(*mut u8, u32, usize) -> *mut u8>;
+    static casemate_chk_fail: Option<unsafe extern "C" fn() -> !>;
+}
+
+/// The end that glibc has for a fortified call which is wrong.
+#[cold]
+#[inline(never)]
+pub(super) fn chk_fail() -> ! {
+    // SAFETY: a word that the loader has filled in and made read-only; both end the process.
+    unsafe {
+        match casemate_chk_fail {
+            Some(fail) => fail(),
+            None => libc::abort(),
+        }
+    }
+}
+
+/// Copies up to this many bytes without a call.
+const SHORT: usize = 64;
+
+/// Copies `len` bytes, as `memmove`.
+///
+/// # Safety
+/// `from` is readable and `to` writable for `len` bytes.
+#[inline(always)]
+pub(super) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: the caller's.
+    unsafe { if len <= SHORT { copy_short(to, from, len) } else { copy_long(to, from, len) } }
+}
+
+/// # Safety
+/// As for [`copy`].
+#[inline(always)]
+unsafe fn copy_long(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: the word as in `chk_fail`; the rest is the caller's.
+    unsafe {
+        match casemate_bcopy {
+            Some(bcopy) => bcopy(from, to, len),
+            None => copy_alone(to, from, len),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`copy`]; `len` at most [`SHORT`].
+#[inline(always)]
+unsafe fn copy_short(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: every access starts at 0 or above and ends at or before `len`, by the comparison
+    // that leads to it; where the length is in between, the last overlap the first.
+    unsafe {
+        if len >= 16 {
+            let (first, last) = (block(from), block(from.add(len - 16)));
+            if len > 32 {
+                let (second, third) = (block(from.add(16)), block(from.add(len - 32)));
+                put(to.add(16), second);
+                put(to.add(len - 32), third);
+            }
+            put(to, first);
+            put(to.add(len - 16), last);
+        } else if len >= 8 {
+            let (first, last) = (from.cast::<u64>().read_unaligned(), from.add(len - 8));
+            let last = last.cast::<u64>().read_unaligned();
+            to.cast::<u64>().write_unaligned(first);
+            to.add(len - 8).cast::<u64>().write_unaligned(last);
+        } else if len >= 4 {
+            let (first, last) = (from.cast::<u32>().read_unaligned(), from.add(len - 4));
+            let last = last.cast::<u32>().read_unaligned();
+            to.cast::<u32>().write_unaligned(first);
+            to.add(len - 4).cast::<u32>().write_unaligned(last);
+        } else if len > 0 {
+            let (first, middle) = (from.read(), from.add(len / 2).read());
+            let last = from.add(len - 1).read();
+            to.write(first);
+            to.add(len / 2).write(middle);
+            to.add(len - 1).write(last);
+        }
+    }
+}
+
+/// Fills `len` bytes.
+///
+/// # Safety
+/// `to` is writable for `len` bytes.
+#[inline(always)]
+pub(super) unsafe fn fill(to: *mut u8, byte: u8, len: usize) {
+    let word = u64::from(byte) * 0x0101_0101_0101_0101;
+    let pattern = u128::from(word) << 64 | u128::from(word);
+    // SAFETY: as for `copy_short`.
+    unsafe {
+        if len > SHORT {
+            fill_long(to, pattern, len);
+        } else if len >= 16 {
+            if len > 32 {
+                put(to.add(16), pattern);
+                put(to.add(len - 32), pattern);
+            }
+            put(to, pattern);
+            put(to.add(len - 16), pattern);
+        } else if len >= 8 {
+            to.cast::<u64>().write_unaligned(word);
+            to.add(len - 8).cast::<u64>().write_unaligned(word);
+        } else if len >= 4 {
+            to.cast::<u32>().write_unaligned(word as u32);
+            to.add(len - 4).cast::<u32>().write_unaligned(word as u32);
+        } else if len > 0 {
+            to.write(byte);
+            to.add(len / 2).write(byte);
+            to.add(len - 1).write(byte);
+        }
+    }
+}
+
+/// # Safety
+/// As for [`fill`]; `len` at least 16.
+#[inline(always)]
+unsafe fn fill_long(to: *mut u8, pattern: u128, len: usize) {
+    // SAFETY: the word as in `chk_fail`; whole words first, then the last bytes once more. The
+    // rest is the caller's.
+    unsafe {
+        match casemate_wmemset {
+            Some(wmemset) => {
+                put(to.add(len - 16), pattern);
+                wmemset(to, pattern as u32, len / 4);
+            }
+            None => fill_alone(to, pattern as u8, len),
+        }
+    }
+}
+
+/// # Safety
+/// 16 readable bytes at `from`.
+#[inline(always)]
+unsafe fn block(from: *const u8) -> u128 {
+    // SAFETY: the caller's.
+    unsafe { from.cast::<u128>().read_unaligned() }
+}
+
+/// # Safety
+/// 16 writable bytes at `to`.
+#[inline(always)]
+unsafe fn put(to: *mut u8, block: u128) {
+    // SAFETY: the caller's.
+    unsafe { to.cast::<u128>().write_unaligned(block) }
+}
+
+/// Copies without any other function.
+///
+/// # Safety
+/// As for [`copy`].
+#[cold]
+#[inline(never)]
+unsafe fn copy_alone(to: *mut u8, from: *const u8, len: usize) {
+    let backward = to.addr().wrapping_sub(from.addr()) < len;
+    for i in 0..len {
+        let i = if backward { len - 1 - i } else { i };
+        // SAFETY: the caller's. Volatile, so that it does not become a call of `memmove`.
+        unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
+    }
+}
+
+/// Fills without any other function.
+///
+/// # Safety
+/// As for [`fill`].
+#[cold]
+#[inline(never)]
+unsafe fn fill_alone(to: *mut u8, byte: u8, len: usize) {
+    for i in 0..len {
+        // SAFETY: the caller's. Volatile, so that it does not become a call of `memset`.
+        unsafe { to.add(i).write_volatile(byte) };
+    }
+}

@@ -204,6 +204,9 @@ pub trait Secrets: Os {
     /// RLIMIT_MEMLOCK in force now, in bytes; `None` if unlimited.
     fn lock_limit() -> Option<usize>;
 
+    /// Bytes of memory that the machine has, if the kernel tells.
+    fn physical_bytes() -> Option<usize>;
+
     /// Bytes that count against it now (`VmLck`), if the kernel tells.
     fn locked_bytes() -> Option<usize>;
 }

@@ -20,7 +20,7 @@ use super::protections::{Backing, ForkView};
 use super::root::{Fixed, reserve};
 use crate::os::{Linux, MapError, Os, Secrets, pointer};
 use crate::rng::Stream;
-use crate::units::align_up;
+use crate::units::{GIB, align_up};
 use refusal::Refusal;
 pub use supply::Supply;
 
@@ -102,6 +102,7 @@ pub fn make(
         }
         let filled = match backing {
             Backing::Secret if supply.absent => Err(libc::ENOSYS),
+            Backing::Secret | Backing::Locked if is_beyond_memory(len) => Err(libc::ENOMEM),
             _ => fill(fixed, backing, data, len, policy.is_shared_with_children()),
         };
         match filled {
@@ -138,6 +139,12 @@ pub fn make(
 
 fn supply_is_hopeless(supply: &mut Supply, backing: Backing, len: usize) -> bool {
     !matches!(backing, Backing::Unlocked) && supply.is_hopeless(backing, len)
+}
+
+/// Whether so much can never be locked. A process that no limit holds for would otherwise have the
+/// kernel fill all memory with it, page by page, until it ends processes.
+fn is_beyond_memory(len: usize) -> bool {
+    len >= GIB && Linux::physical_bytes().is_some_and(|all| len > all)
 }
 
 /// From the best to the least that the policy allows, or `only` one of them.

@@ -195,7 +195,7 @@ impl<T> SecretBox<T> {
 
     /// Memory for a value that is still to be written.
     ///
-    /// For types that are not [`Zeroable`]. The bytes are zero.
+    /// For types that are not [`Zeroable`](super::Zeroable). The bytes are zero.
     ///
     /// # Panics
     /// If there is no memory.

@@ -1,0 +1,350 @@
+//! What is left of a secret in the whole address space once its owner has let go of it.
+//!
+//! Each case is a process of its own.
+
+use crate::child;
+use crate::mark::{CONTROL, Mark, SECRET};
+use crate::raw::{OWN, POOL, alloc, free, query, resize, take};
+use crate::search::{Seen, own};
+use casemate::secure::{
+    Backing, GuardedBox, Policy, SafeBuffer, SecretBox, SecretSlice, SecretString, SecretVec,
+    secure_trim, secure_verify,
+};
+use std::hint::black_box;
+use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+const SIZES: [usize; 5] = [64, 320, 4096, 5184, 300_032];
+
+fn policies() -> [Policy; 6] {
+    let awake = POOL.hibernation_friendly();
+    [POOL, OWN, awake, awake.protectable(), POOL.share_with_children(), Policy::strict()]
+}
+
+fn nothing_of(mark: &Mark, when: &str) {
+    let seen = own(mark);
+    assert!(seen.is_clear(), "{when}: {:x?}", seen.runs);
+}
+
+/// The control: an ordinary vector that nobody wipes. Of a size that nobody else asks for, so that
+/// it stays in the allocator's cache.
+fn a_vector_remains(act: impl FnOnce(Vec<u8>)) -> Seen {
+    nothing_of(&CONTROL, "control, before");
+    act(CONTROL.vec(960));
+    let seen = own(&CONTROL);
+    assert!(!seen.is_clear(), "the control finds what is left of a vector");
+    seen
+}
+
+#[test]
+fn drop_leaves_nothing() {
+    child::run("remains::drop_leaves_nothing", || {
+        nothing_of(&SECRET, "before");
+        for policy in policies() {
+            for size in SIZES {
+                let at = take(size, &policy);
+                SECRET.write(at, size);
+                assert!(own(&SECRET).is_only(at, size), "{size} {policy:?}: it is there, once");
+                free(at);
+                nothing_of(&SECRET, "freed");
+            }
+            // Many, some of which stay.
+            let mut held: Vec<_> = (0..200).map(|i| take(64 + i % 400, &policy)).collect();
+            held.iter().for_each(|&at| SECRET.write(at, 64));
+            assert_eq!(own(&SECRET).runs.len(), 200);
+            held.drain(..150).for_each(free);
+            assert_eq!(own(&SECRET).runs.len(), 50);
+            held.into_iter().for_each(free);
+            nothing_of(&SECRET, "all freed");
+        }
+        secure_trim();
+        nothing_of(&SECRET, "trimmed");
+        a_vector_remains(drop);
+    });
+}
+
+#[test]
+fn resizing_leaves_nothing() {
+    child::run("remains::resizing_leaves_nothing", || {
+        for policy in policies() {
+            let mut at = take(64, &policy);
+            let mut had = 64;
+            SECRET.write(at, had);
+            for size in [128, 4096, 6400, 64, 100_032, 192] {
+                at = resize(at, size, 8).expect("memory");
+                had = had.min(size);
+                assert!(own(&SECRET).is_only(at, had), "{size}: {:x?}", own(&SECRET).runs);
+            }
+            free(at);
+            nothing_of(&SECRET, "freed");
+        }
+    });
+}
+
+#[test]
+fn growth_leaves_nothing() {
+    child::run("remains::growth_leaves_nothing", || {
+        let only = |vector: &SecretVec<u8>| {
+            let (at, len) = (vector.expose_secret().as_ptr().addr(), vector.len());
+            assert!(own(&SECRET).is_only(at, len), "{at:x} {len} {:x?}", own(&SECRET).runs);
+        };
+        let mut vector = SecretVec::new();
+        for i in 0..40_000usize {
+            vector.push(SECRET.byte(i));
+            if (i + 1).is_power_of_two() && i > 32 {
+                only(&vector);
+            }
+        }
+        vector.truncate(20_032);
+        only(&vector);
+        vector.try_shrink_to_fit().expect("memory");
+        only(&vector);
+        vector.try_reserve(200_000).expect("memory");
+        only(&vector);
+        // One byte in front and gone again: all others move.
+        vector.insert(0, 0);
+        vector.remove(0);
+        only(&vector);
+        let tail = vector.try_split_off(64).expect("memory");
+        assert_eq!(own(&SECRET).runs.len(), 2);
+        drop(tail);
+        only(&vector);
+        let boxed = vector.into_boxed_slice();
+        drop(boxed);
+        nothing_of(&SECRET, "dropped");
+
+        a_vector_remains(|mut vector| {
+            let next = black_box(vec![0u8; 960]);
+            vector.reserve_exact(4096);
+            CONTROL.fill(&mut vector);
+            drop(next);
+        });
+    });
+}
+
+#[test]
+fn conversion_leaves_nothing() {
+    child::run("remains::conversion_leaves_nothing", || {
+        // The room behind the length has been used, too.
+        let mut source = SECRET.vec(8192);
+        source.truncate(6400);
+        let vector = SecretVec::from(source);
+        let at = vector.expose_secret().as_ptr().addr();
+        assert!(own(&SECRET).is_only(at, 6400), "{:x?}", own(&SECRET).runs);
+        let mut boxed = vector.into_boxed_slice();
+        let copy = boxed.try_clone_slice().expect("memory");
+        assert_eq!(own(&SECRET).runs.len(), 2);
+        drop(copy);
+        assert!(own(&SECRET).is_only(boxed.as_ptr().cast::<u8>().addr(), 6400));
+        boxed.expose_secret_mut().fill(0);
+        nothing_of(&SECRET, "overwritten");
+        drop(boxed);
+
+        let boxed = SecretBox::<[u8]>::from(SECRET.vec(1024).into_boxed_slice());
+        assert!(own(&SECRET).is_only(boxed.as_ptr().cast::<u8>().addr(), 1024));
+        let mut taken = [0u8; 640];
+        SECRET.fill(&mut taken);
+        let second = SecretBox::take_from(black_box(&mut taken));
+        assert_eq!(own(&SECRET).runs.len(), 2);
+        drop((boxed, second));
+        nothing_of(&SECRET, "boxes");
+
+        let kept = a_vector_remains(|source| {
+            let copy = black_box(source.to_vec());
+            drop(source);
+            std::mem::forget(copy);
+        });
+        assert!(kept.runs.len() >= 2, "the control: a copied vector stays where it was");
+    });
+}
+
+#[test]
+fn strings_leave_nothing() {
+    child::run("remains::strings_leave_nothing", || {
+        let text = |len| String::from_utf8(SECRET.vec(len)).expect("marks are ASCII");
+        let only = |string: &SecretString| {
+            let at = string.expose_secret().as_ptr().addr();
+            assert!(own(&SECRET).is_only(at, string.len()), "{:x?}", own(&SECRET).runs);
+        };
+        let mut string = SecretString::new();
+        (0..5120).for_each(|i| string.push(char::from(SECRET.byte(i))));
+        only(&string);
+        string.truncate(2048);
+        only(&string);
+        drop(string);
+        let mut source = text(4096);
+        source.truncate(320);
+        let mut string = SecretString::from(source);
+        only(&string);
+        let more = SecretString::from(text(6400));
+        string.push_str(more.expose_secret());
+        drop(more);
+        only(&string);
+        let bytes = string.into_bytes();
+        assert!(own(&SECRET).is_only(bytes.expose_secret().as_ptr().addr(), 6720));
+        drop(bytes);
+        let boxed = SecretBox::<str>::from(text(640).into_boxed_str());
+        assert_eq!(own(&SECRET).runs.len(), 1);
+        drop(boxed);
+        nothing_of(&SECRET, "dropped");
+        a_vector_remains(|source| {
+            let mut text = String::from_utf8(source).expect("ASCII");
+            text.push('x');
+            text.shrink_to_fit();
+        });
+    });
+}
+
+#[test]
+fn a_panic_leaves_nothing() {
+    child::run("remains::a_panic_leaves_nothing", || {
+        let fails = |act: &dyn Fn()| {
+            assert!(catch_unwind(AssertUnwindSafe(act)).is_err());
+            nothing_of(&SECRET, "after the panic");
+        };
+        let alive = |count| assert_eq!(own(&SECRET).runs.len(), count);
+        fails(&|| {
+            let mut own_pages = SafeBuffer::protectable(9000).expect("memory");
+            SECRET.fill(&mut own_pages.borrow_mut());
+            let vector = SecretVec::from(SECRET.vec(640));
+            let string = SecretString::from(String::from_utf8(SECRET.vec(128)).expect("ASCII"));
+            alive(3);
+            resume_unwind(Box::new((vector.len(), string.len())));
+        });
+        fails(&|| {
+            SecretSlice::<u8>::init_slice_with(5120, |bytes| {
+                SECRET.fill(bytes);
+                alive(1);
+                resume_unwind(Box::new(()));
+            });
+        });
+        fails(&|| {
+            // With the closed buffer open at that moment.
+            let mut guarded = GuardedBox::<[u8; 192]>::init_with(|bytes| SECRET.fill(bytes));
+            let mut open = guarded.borrow_mut();
+            SECRET.fill(&mut open[..64]);
+            resume_unwind(Box::new(()));
+        });
+        fails(&|| {
+            // A message that is printed, with all that the runtime does for it.
+            let vector = SecretVec::from(SECRET.vec(640));
+            panic!("of {} bytes", vector.len());
+        });
+        fails(&|| {
+            let thread = std::thread::spawn(|| {
+                let vector = SecretVec::from(SECRET.vec(640));
+                assert!(vector.is_empty(), "in a thread");
+            });
+            thread.join().expect("a panic");
+        });
+        a_vector_remains(|source| {
+            let unwound = catch_unwind(AssertUnwindSafe(|| {
+                let moved = source;
+                resume_unwind(Box::new(moved.len()));
+            }));
+            assert!(unwound.is_err());
+        });
+        secure_verify().expect("every invariant");
+    });
+}
+
+/// What is closed is there for those who may read a process's memory, unless it is hidden.
+#[test]
+fn guarded_boxes_leave_nothing() {
+    child::run("remains::guarded_boxes_leave_nothing", || {
+        for policy in [POOL, POOL.hibernation_friendly()] {
+            let fill = |bytes: &mut [u8; 320]| {
+                SECRET.fill(bytes);
+                Ok::<(), casemate::secure::SecureError>(())
+            };
+            let guarded = GuardedBox::<[u8; 320]>::try_init_with_policy(&policy, fill);
+            let guarded = guarded.expect("memory");
+            let hidden = guarded.protections().expect("a buffer").is_hidden();
+            let closed = own(&SECRET);
+            assert_eq!(closed.runs.len(), usize::from(!hidden), "{:x?}", closed.runs);
+            assert!(!hidden || closed.refused > 0, "it is there, and nobody can read it");
+            let open = guarded.borrow();
+            assert_eq!(own(&SECRET).runs.len(), 1);
+            drop(open);
+            drop(guarded);
+            nothing_of(&SECRET, "dropped");
+            assert_eq!(own(&SECRET).refused, 0);
+        }
+    });
+}
+
+/// From a descriptor into secret memory, without a stop between.
+#[test]
+fn reading_leaves_nothing() {
+    child::run("remains::reading_leaves_nothing", || {
+        let (mut out, mut into) = std::io::pipe().expect("a pipe");
+        let source = SecretVec::from(SECRET.vec(40_000));
+        into.write_all(source.expose_secret()).expect("room in the pipe");
+        drop((source, into));
+        let mut vector = SecretVec::new();
+        assert_eq!(vector.try_read_from(&mut out).expect("all of it"), 40_000);
+        let at = vector.expose_secret().as_ptr().addr();
+        assert!(own(&SECRET).is_only(at, 40_000), "{:x?}", own(&SECRET).runs);
+        drop(vector);
+        nothing_of(&SECRET, "dropped");
+        a_vector_remains(|source| {
+            let (mut out, mut into) = std::io::pipe().expect("a pipe");
+            into.write_all(&source).expect("room in the pipe");
+            drop((source, into));
+            let mut vector = Vec::new();
+            out.read_to_end(&mut vector).expect("all of it");
+        });
+    });
+}
+
+/// Without the kernel's help it is wiped all the same.
+#[test]
+fn unlocked_memory_leaves_nothing() {
+    child::run("remains::unlocked_memory_leaves_nothing", || {
+        let calls = [libc::SYS_memfd_secret, libc::SYS_mlock, libc::SYS_mlock2, libc::SYS_madvise];
+        crate::filter::refuse(&calls, libc::EPERM).expect("the filter");
+        for size in SIZES {
+            let at = alloc(size, 16, &POOL).expect("memory");
+            assert_eq!(query(at).expect("a buffer").backing, Backing::Unlocked);
+            SECRET.write(at, size);
+            assert!(own(&SECRET).is_only(at, size));
+            free(at);
+            nothing_of(&SECRET, "freed");
+        }
+    });
+}
+
+#[cfg(feature = "shielded")]
+#[test]
+fn shielded_secrets_are_not_there() {
+    use casemate::secure::Shielded;
+    child::run("remains::shielded_secrets_are_not_there", || {
+        let value = SecretBox::<[u8]>::from(SECRET.vec(640).into_boxed_slice());
+        assert_eq!(own(&SECRET).runs.len(), 1);
+        let shielded = Shielded::new(value).expect("memory");
+        nothing_of(&SECRET, "encrypted");
+        let open = shielded.try_borrow().expect("the key");
+        assert!(SECRET.is_all(&open));
+        assert_eq!(own(&SECRET).runs.len(), 1);
+        drop(open);
+        nothing_of(&SECRET, "encrypted again");
+        drop(shielded);
+    });
+}
+
+#[cfg(feature = "allocator-api2")]
+#[test]
+fn collections_leave_nothing() {
+    use casemate::secure::SafeAlloc;
+    child::run("remains::collections_leave_nothing", || {
+        let mut vector = allocator_api2::vec::Vec::new_in(SafeAlloc::new());
+        (0..20_032).for_each(|i| vector.push(SECRET.byte(i)));
+        assert!(own(&SECRET).is_only(vector.as_ptr().addr(), 20_032));
+        vector.truncate(6400);
+        vector.shrink_to_fit();
+        let last = own(&SECRET);
+        assert!(last.is_only(vector.as_ptr().addr(), 6400), "{:x?}", last.runs);
+        drop(vector);
+        nothing_of(&SECRET, "dropped");
+    });
+}

@@ -204,9 +204,9 @@ fn calls(library: &Path) -> BTreeMap<String, BTreeSet<String>> {
                 continue;
             }
             let name = name.split(['+', '@']).next().unwrap_or_default();
-            let word = before.rsplit_once('#').and_then(|(_, at)| {
-                words.get(&u64::from_str_radix(at.trim(), 16).ok()?)
-            });
+            let word = before
+                .rsplit_once('#')
+                .and_then(|(_, at)| words.get(&u64::from_str_radix(at.trim(), 16).ok()?));
             let name = word.map_or(name, String::as_str);
             calls.entry(function.clone()).or_default().insert(name.to_owned());
         }

@@ -75,7 +75,11 @@ fn an_overflow_by_one_is_stopped() {
                 }
                 for case in ["one more", "one more, inside", "at the end"] {
                     let end = call(&program, policy, function, case, size);
-                    stopped(&end, Kind::GuardedOverflow, &format!("{policy:?} {function} {case} {size}"));
+                    stopped(
+                        &end,
+                        Kind::GuardedOverflow,
+                        &format!("{policy:?} {function} {case} {size}"),
+                    );
                 }
                 for case in ["exact", "exact, inside", "exact, end", "one more, static"] {
                     let end = call(&program, policy, function, case, size);

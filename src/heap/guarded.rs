@@ -99,8 +99,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// nothing is reserved, and its place another's.
     fn is_open(&self, number: usize, region: &Region, at: usize) -> bool {
         let Some(state) = self.shared().region.get(number) else { return false };
-        region.locate(at, state.frontier()).is_some_and(|(id, _)| {
-            header(region, id.slab).state.load(Relaxed) & OPEN != 0
-        })
+        region
+            .locate(at, state.frontier())
+            .is_some_and(|(id, _)| header(region, id.slab).state.load(Relaxed) & OPEN != 0)
     }
 }

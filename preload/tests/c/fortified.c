@@ -7,13 +7,12 @@
 static volatile size_t n64 = 64, n63 = 63, n65 = 65, n10 = 10;
 static char source[256];
 
-/* The compiler knows 64 bytes at the most, the heap knows the object. */
-__attribute__((noinline)) static char *known(void) { return malloc(64); }
-
 struct box {
     char name[64];
     char rest[64];
 };
+/* What the compiler knows of this is its type alone, and it must be here. */
+static struct box *volatile held;
 
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
@@ -39,16 +38,15 @@ int main(int argc, char **argv) {
         puts(local);
     } else if (!strcmp(what, "unknown")) {
         /* 128 bytes of a type, of which only 64 were allocated. */
-        struct box *volatile held = (struct box *)known();
+        held = malloc(n64);
         memset(held->rest, 1, n10);
         puts("survived");
         fflush(stdout);
         _exit(0);
     } else if (!strcmp(what, "stale")) {
-        struct box *box = malloc(sizeof *box);
-        char *volatile held = box->name;
-        free(box);
-        memcpy(((struct box *)held)->name, source, n10);
+        held = malloc(sizeof *held);
+        free(held);
+        memcpy(held->name, source, n10);
         puts("survived");
         fflush(stdout);
         _exit(0);

@@ -51,6 +51,12 @@ pub(super) fn scratch(len: usize) -> Result<usize, MapError> {
     Ok(mapped.expose_provenance())
 }
 
+/// Maps a page anywhere and removes it.
+pub(super) fn is_page_to_be_had() -> bool {
+    let page = super::limits::page_size();
+    scratch(page).is_ok_and(|at| unmap(at, page).is_ok())
+}
+
 /// Removes mappings.
 pub(super) fn unmap(at: usize, len: usize) -> Result<(), MapError> {
     // SAFETY: the range is one that the heap mapped and has given up: see the head of this file.

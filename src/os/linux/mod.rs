@@ -113,6 +113,10 @@ unsafe impl Os for Linux {
         kept(|| map::advise(at, len, libc::MADV_DONTDUMP).map_err(cause))
     }
 
+    fn has_address_space() -> bool {
+        kept(map::is_page_to_be_had)
+    }
+
     fn address_space_limit() -> Option<usize> {
         kept(limits::address_space)
     }

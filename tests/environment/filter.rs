@@ -1,16 +1,19 @@
-//! Seccomp filters: one that refuses guard markers, as an older kernel or a sandbox would, and one
-//! that kills at what a heap does not need.
+//! Seccomp filters; one that refuses guard markers, as an older kernel or a sandbox would.
 
 use std::io;
 
 /// `MADV_GUARD_INSTALL` and `MADV_GUARD_REMOVE`.
 const MARKERS: [u32; 2] = [102, 103];
 
-const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const ANSWER: u16 = 0x06; // BPF_RET | BPF_K
+/// Loads a word of what a filter sees.
+pub const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+/// Compares it.
+pub const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+/// Decides.
+pub const ANSWER: u16 = 0x06; // BPF_RET | BPF_K
 
-const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+/// An instruction.
+pub const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
     libc::sock_filter { code, jt, jf, k }
 }
 
@@ -32,31 +35,8 @@ pub fn refuse_markers(errno: i32) -> io::Result<()> {
     install(&mut program)
 }
 
-/// The memory calls of OpenSSH's filter for the process that speaks before the login, and what a
-/// test needs to report and end; anything else kills the process.
-pub fn kill_at_anything_else() -> io::Result<()> {
-    let allowed = [
-        libc::SYS_mmap,
-        libc::SYS_munmap,
-        libc::SYS_mprotect,
-        libc::SYS_mremap,
-        libc::SYS_madvise,
-        libc::SYS_getrandom,
-        libc::SYS_futex,
-        libc::SYS_write,
-        libc::SYS_exit_group,
-    ];
-    let mut program = vec![step(LOAD, 0, 0, 0)];
-    for number in allowed {
-        program.push(step(EQUAL, 0, 1, number as u32));
-        program.push(step(ANSWER, 0, 0, libc::SECCOMP_RET_ALLOW));
-    }
-    program.push(step(ANSWER, 0, 0, libc::SECCOMP_RET_KILL_PROCESS));
-    install(&mut program)
-}
-
 /// For this thread and all that it makes and executes later.
-fn install(program: &mut [libc::sock_filter]) -> io::Result<()> {
+pub fn install(program: &mut [libc::sock_filter]) -> io::Result<()> {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the program is valid for the calls, which only take permissions away.
     let done = unsafe {

@@ -69,11 +69,11 @@ unsafe impl Os for Linux {
     }
 
     fn open(at: usize, len: usize) -> Result<(), MapError> {
-        kept(|| map::protect(at, len, libc::PROT_READ | libc::PROT_WRITE))
+        kept(|| map::open(at, len))
     }
 
     fn close(at: usize, len: usize) -> Result<(), MapError> {
-        kept(|| map::protect(at, len, libc::PROT_NONE))
+        kept(|| map::close(at, len))
     }
 
     fn read_only(at: usize, len: usize) -> Result<(), MapError> {

@@ -120,8 +120,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         self.ensure_started()?;
         self.tick();
         self.notice_fork()?;
-        let heeded = self.heed_limit();
+        let heeded = self.heeded_limit();
         let mut object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
+        // A limit may have been set since the heap reserved its address space.
         if object.is_none() && self.heed_limit() != heeded {
             object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
         }

@@ -108,8 +108,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     fn reallocate_large(&self, at: usize, old: Claim, new: &Request) -> Outcome<Object> {
         let small = classify(new.size, new.align, self.plan().page_shift).is_some();
         if !small {
-            self.heed_limit();
-            let moved = large::resize::<O, P>(&self.grounds(), at, old, new)?;
+            let heeded = self.heeded_limit();
+            let mut moved = large::resize::<O, P>(&self.grounds(), at, old, new)?;
+            if moved.is_none() && self.heed_limit() != heeded {
+                moved = large::resize::<O, P>(&self.grounds(), at, old, new)?;
+            }
             if moved.is_some() || !self.give_way(new.size)? {
                 return Ok(moved);
             }

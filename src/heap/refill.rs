@@ -247,9 +247,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Gets another slab for the bin.
     fn add_slab(&self, entry: &mut Entry<'f>, view: &View<'f>) -> bool {
-        let heeded = self.heed_limit();
         let shared = self.shared();
         let Some(state) = shared.region.get(view.number) else { return false };
+        let heeded = if state.has_free() { self.heeded_limit() } else { self.heed_limit() };
         let ground = shared.ground(self.plan());
         let mut taken = state.take::<O, P>(view.region, &ground, entry.random());
         // A limit may have been set, and the reservations cut, just in between.

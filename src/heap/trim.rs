@@ -19,13 +19,19 @@ use crate::violation::Kind;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
-    /// A slow path is about to ask for address space: if RLIMIT_AS is now below what the heap
-    /// has reserved, what is not committed is given back, once. Others wait until that is done:
-    /// before, the limit refuses them everything. Returns the limit that was heeded, or 0.
+    /// The limit that was heeded, or 0.
+    pub(super) fn heeded_limit(&self) -> usize {
+        self.shared().limit.load(Acquire)
+    }
+
+    /// Address space was refused, or a region is about to grow: if RLIMIT_AS is now below what
+    /// the heap has reserved, what is not committed is given back, once. Others wait until that
+    /// is done: before, the limit refuses them everything. Returns the limit that was heeded, or
+    /// 0. The limit is asked for only where it binds: sandboxes kill at that call (OpenSSH's).
     pub(super) fn heed_limit(&self) -> usize {
         let (plan, shared) = (self.plan(), self.shared());
-        let heeded = shared.limit.load(Acquire);
-        if !plan.rung.reserved || heeded != 0 {
+        let heeded = self.heeded_limit();
+        if !plan.rung.reserved || heeded != 0 || O::has_address_space() {
             return heeded;
         }
         let Some(limit) = O::address_space_limit() else { return 0 };

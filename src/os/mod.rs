@@ -136,6 +136,10 @@ pub unsafe trait Os: Send + Sync + 'static {
     /// The range is left out of core dumps (MADV_DONTDUMP).
     fn no_dump(at: usize, len: usize) -> Result<(), MapError>;
 
+    /// Whether another page of address space can be had: tried by mapping one and removing it
+    /// again, with no call that a filter which lets a heap grow could forbid.
+    fn has_address_space() -> bool;
+
     /// RLIMIT_AS in force now, in bytes; `None` if unlimited.
     fn address_space_limit() -> Option<usize>;
 

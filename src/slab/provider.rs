@@ -58,6 +58,11 @@ pub struct Ground<'g> {
 }
 
 impl RegionState {
+    /// Whether a slab is free, so that the region need not grow for one.
+    pub fn has_free(&self) -> bool {
+        self.free.load(Relaxed) != 0
+    }
+
     /// Draws a free slab and opens it; grows the region if there is none. `None`: the region is
     /// full or memory is exhausted.
     pub fn take<O: Os, P: Policy>(

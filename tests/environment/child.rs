@@ -8,7 +8,7 @@ use std::process::Command;
 const CASE: &str = "CASEMATE_CASE";
 
 /// What a child prints as its last word: a body that was never reached is no success.
-const DONE: &str = "the case is done";
+pub const DONE: &str = "the case is done";
 
 /// A child hangs no longer than this.
 const SECONDS: u32 = 120;

@@ -1,15 +1,19 @@
-//! A seccomp filter that refuses guard markers, as an older kernel or a sandbox would.
+//! Seccomp filters; one that refuses guard markers, as an older kernel or a sandbox would.
 
 use std::io;
 
 /// `MADV_GUARD_INSTALL` and `MADV_GUARD_REMOVE`.
 const MARKERS: [u32; 2] = [102, 103];
 
-const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const ANSWER: u16 = 0x06; // BPF_RET | BPF_K
+/// Loads a word of what a filter sees.
+pub const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+/// Compares it.
+pub const EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+/// Decides.
+pub const ANSWER: u16 = 0x06; // BPF_RET | BPF_K
 
-const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+/// An instruction.
+pub const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
     libc::sock_filter { code, jt, jf, k }
 }
 
@@ -28,6 +32,11 @@ pub fn refuse_markers(errno: i32) -> io::Result<()> {
         step(ANSWER, 0, 0, refusal),
         step(ANSWER, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
+    install(&mut program)
+}
+
+/// For this thread and all that it makes and executes later.
+pub fn install(program: &mut [libc::sock_filter]) -> io::Result<()> {
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the program is valid for the calls, which only take permissions away.
     let done = unsafe {

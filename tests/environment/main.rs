@@ -12,6 +12,7 @@ mod limited;
 mod load;
 mod lowered;
 mod mappings;
+mod sandboxed;
 mod window;
 
 #[global_allocator]

@@ -11,7 +11,7 @@ refuse() {
 
 # The options of both; ssh and scp name the port differently.
 login() {
-    under "$1" -F none -i "$PWD/ed25519" -o Port="$port" -o BatchMode=yes \
+    under "$1" -F none -i "$PWD/${key:-ed25519}" -o IdentitiesOnly=yes -o Port="$port" -o BatchMode=yes \
         -o UserKnownHostsFile="$PWD/known" -o StrictHostKeyChecking=yes "${@:2}"
 }
 
@@ -62,7 +62,7 @@ work() {
     login ssh -C -o Ciphers=aes256-ctr -o MACs=hmac-sha2-512 127.0.0.1 cat <file | cksum >>"$results/copied"
     login ssh -o RekeyLimit=64K 127.0.0.1 cat <file | cksum >>"$results/copied"
     # Refused: the confined process handles that, too.
-    login ssh -o IdentitiesOnly=yes -i "$PWD/rsa" -o IdentityFile=none 127.0.0.1 true && echo in >>"$results/logins"
+    ! key=rsa login ssh 127.0.0.1 echo in >>"$results/logins"
     echo "get file got" | login sftp -b - 127.0.0.1:"$PWD" >/dev/null
     cksum <got >>"$results/copied"
     stop "$server" || true

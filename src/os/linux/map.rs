@@ -12,9 +12,27 @@ use libc::c_int;
 
 const ANONYMOUS: c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
 
-/// Reserves address space: inaccessible and not charged.
+/// Reserves address space: inaccessible, not charged and left out of core dumps. The kernel's own
+/// dumps skip it anyway; a debugger's write it out as zeros, terabytes of them (gdb's
+/// `generate-core-file`), unless the mapping is marked so.
 pub(super) fn reserve(at: usize, len: usize) -> Result<(), MapError> {
-    place(at, len, libc::PROT_NONE, libc::MAP_NORESERVE)
+    place(at, len, libc::PROT_NONE, libc::MAP_NORESERVE)?;
+    let _ = advise(at, len, libc::MADV_DONTDUMP);
+    Ok(())
+}
+
+/// Makes mapped memory readable and writable; core dumps have it.
+pub(super) fn open(at: usize, len: usize) -> Result<(), MapError> {
+    protect(at, len, libc::PROT_READ | libc::PROT_WRITE)?;
+    let _ = advise(at, len, libc::MADV_DODUMP);
+    Ok(())
+}
+
+/// Makes mapped memory inaccessible. Marked as reservations are, so that the kernel can join them.
+pub(super) fn close(at: usize, len: usize) -> Result<(), MapError> {
+    protect(at, len, libc::PROT_NONE)?;
+    let _ = advise(at, len, libc::MADV_DONTDUMP);
+    Ok(())
 }
 
 /// Maps zero-filled memory.
@@ -49,6 +67,12 @@ pub(super) fn scratch(len: usize) -> Result<usize, MapError> {
         return Err(cause(errno()));
     }
     Ok(mapped.expose_provenance())
+}
+
+/// Maps a page anywhere and removes it.
+pub(super) fn is_page_to_be_had() -> bool {
+    let page = super::limits::page_size();
+    scratch(page).is_ok_and(|at| unmap(at, page).is_ok())
 }
 
 /// Removes mappings.
@@ -215,6 +239,30 @@ mod tests {
             assert_eq!(peek(at), 4);
         }
         Linux::unmap(at, page).unwrap();
+    }
+
+    /// Whether core dumps leave out the mapping that starts here (`VmFlags` of smaps).
+    fn is_left_out(at: usize) -> bool {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let own = maps.split_once(&std::format!("{at:x}-")).expect("a mapping starts there").1;
+        let flags = own.lines().find(|line| line.starts_with("VmFlags:")).expect("flags");
+        flags.split(' ').any(|flag| flag == "dd")
+    }
+
+    #[test]
+    fn core_dumps_have_what_is_open() {
+        let page = Linux::page_size();
+        let at = free_range();
+        Linux::reserve(at, 4 * page).unwrap();
+        assert!(is_left_out(at));
+        Linux::open(at + page, page).unwrap();
+        assert!(is_left_out(at) && !is_left_out(at + page) && is_left_out(at + 2 * page));
+        Linux::close(at + page, page).unwrap();
+        // Closed, it is one mapping with what is around it.
+        assert!(is_left_out(at));
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        assert!(!maps.contains(&std::format!("{:x}-", at + page)));
+        Linux::unmap(at, 4 * page).unwrap();
     }
 
     #[test]

@@ -74,11 +74,11 @@ unsafe impl Os for Linux {
     }
 
     fn open(at: usize, len: usize) -> Result<(), MapError> {
-        kept(|| map::protect(at, len, libc::PROT_READ | libc::PROT_WRITE))
+        kept(|| map::open(at, len))
     }
 
     fn close(at: usize, len: usize) -> Result<(), MapError> {
-        kept(|| map::protect(at, len, libc::PROT_NONE))
+        kept(|| map::close(at, len))
     }
 
     fn read_only(at: usize, len: usize) -> Result<(), MapError> {
@@ -116,6 +116,10 @@ unsafe impl Os for Linux {
 
     fn no_dump(at: usize, len: usize) -> Result<(), MapError> {
         kept(|| map::advise(at, len, libc::MADV_DONTDUMP).map_err(cause))
+    }
+
+    fn has_address_space() -> bool {
+        kept(map::is_page_to_be_had)
     }
 
     fn address_space_limit() -> Option<usize> {

@@ -28,7 +28,11 @@ print(len("".join(text)))
 print(gdb.lookup_type("Tree<int>").sizeof, [f.name for f in gdb.lookup_type("Tree<int>").fields()])
 end
 info functions depth
+generate-core-file core
 continue
 continue
 info types Tree
 disassemble main,+20
+core-file core
+backtrace 3
+print watched

@@ -66,7 +66,7 @@ pub fn search(process: &str, mark: &Mark, wanted: impl Fn(&Mapping) -> bool) -> 
     let buffer = Buffer::new();
     let mut seen = Seen::default();
     for mapping in maps::of(process) {
-        let empty = mapping.kib("Rss") == 0 && mapping.kib("Swap") == 0;
+        let empty = mapping.resident == 0 && mapping.swapped == 0;
         if empty || mapping.start == buffer.at || mapping.name == "[vvar]" || !wanted(&mapping) {
             continue;
         }

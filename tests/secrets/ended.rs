@@ -7,6 +7,7 @@ use crate::other::{Other, case, say_and_wait};
 use crate::raw::{OWN, POOL, alloc, free, take, write};
 use crate::search;
 use casemate::secure::{GuardedBox, SecretString, SecretVec};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 /// Secrets of every kind, and a vector.
@@ -50,32 +51,63 @@ const VIOLATIONS: [Violation; 5] = [
     ("foreign", || free(4096)),
 ];
 
-/// In the other process: stops before and, by the signal that ends it, after the violation.
+/// In the other process: says which thread commits the violation, while the secrets are another's.
 fn be_debugged(violation: fn()) {
-    // The secrets are another thread's.
     std::thread::spawn(hold).join().expect("no panic");
     // SAFETY: takes nothing.
     say_and_wait(&[unsafe { libc::gettid() } as usize]);
-    // SAFETY: no pointers; the parent is the test.
-    unsafe {
-        assert_eq!(libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0), 0);
-        libc::raise(libc::SIGSTOP);
-    }
     violation();
 }
 
-/// Waits until the thread stops; by which signal.
-fn stopped(pid: i32) -> i32 {
-    let mut status = 0;
-    // SAFETY: a thread that this one traces, and a valid place.
-    let got = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
-    assert_eq!(got, pid, "{}", std::io::Error::last_os_error());
-    assert!(libc::WIFSTOPPED(status), "it did not stop: {status:#x}");
-    libc::WSTOPSIG(status)
+/// A thread that this one traces: it stops where a signal is about to be delivered.
+struct Traced {
+    thread: i32,
+    process: i32,
+}
+
+impl Traced {
+    fn new(thread: usize, process: u32) -> Traced {
+        let (thread, process) = (thread as i32, process as i32);
+        // SAFETY: no pointers.
+        let done = unsafe { libc::ptrace(libc::PTRACE_SEIZE, thread, 0, 0) };
+        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+        Traced { thread, process }
+    }
+
+    /// Waits until it stops; by which signal.
+    fn stopped(&self) -> i32 {
+        let mut status = 0;
+        // SAFETY: a valid place.
+        let got = unsafe { libc::waitpid(self.thread, &raw mut status, libc::__WALL) };
+        assert_eq!(got, self.thread, "{}", std::io::Error::last_os_error());
+        assert!(libc::WIFSTOPPED(status), "it did not stop: {status:#x}");
+        libc::WSTOPSIG(status)
+    }
+
+    /// Lets go of it, with the signal.
+    fn let_go(self, signal: i32) {
+        // SAFETY: no pointers.
+        assert_eq!(unsafe { libc::ptrace(libc::PTRACE_DETACH, self.thread, 0, signal) }, 0);
+        std::mem::forget(self);
+    }
+}
+
+/// When the test fails: nobody can wait for the process before its tracer has for the thread.
+impl Drop for Traced {
+    fn drop(&mut self) {
+        let mut status = 0;
+        // SAFETY: a child of the test's, and a valid place.
+        unsafe {
+            libc::kill(self.process, libc::SIGKILL);
+            while libc::waitpid(self.thread, &raw mut status, libc::__WALL) == self.thread
+                && libc::WIFSTOPPED(status)
+            {}
+        }
+    }
 }
 
 /// Hidden mappings that the process itself could still read.
-fn hidden(pid: i32) -> usize {
+fn hidden(pid: u32) -> usize {
     let all = maps::of(&pid.to_string());
     all.iter().filter(|one| one.is_hidden() && one.is_readable()).count()
 }
@@ -88,25 +120,20 @@ fn violations_leave_nothing() {
     }
     for (name, _) in VIOLATIONS {
         let mut other = Other::start("ended::violations_leave_nothing", name, Path::new("."));
-        // The thread that is traced.
-        let pid = other.ready()[0] as i32;
-        other.go_on();
-        assert_eq!(stopped(pid), libc::SIGSTOP, "{name}");
-        let before = search::of(other.pid(), &SECRET);
+        let (thread, pid) = (other.ready()[0], other.pid());
+        let traced = Traced::new(thread, pid);
+        let before = search::of(pid, &SECRET);
         assert!(before.runs.len() >= 5, "{name}, alive: {:x?}", before.runs);
         let shown = hidden(pid);
-        // SAFETY: goes on without a signal; no pointers.
-        assert_eq!(unsafe { libc::ptrace(libc::PTRACE_CONT, pid, 0, 0) }, 0);
 
-        assert_eq!(stopped(pid), libc::SIGABRT, "{name}");
-        let after = search::of(other.pid(), &SECRET);
+        other.go_on();
+        assert_eq!(traced.stopped(), libc::SIGABRT, "{name}");
+        let after = search::of(pid, &SECRET);
         assert!(after.is_clear(), "{name}: {:x?}", after.runs);
         assert_eq!(hidden(pid), 0, "{name}: of {shown}");
-        let control = search::of(other.pid(), &CONTROL);
+        let control = search::of(pid, &CONTROL);
         assert!(control.runs.iter().any(|run| run.len == 4096), "the control: {control:x?}");
-        // SAFETY: lets go of it, with the signal.
-        assert_eq!(unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, libc::SIGABRT) }, 0);
-        let status = other.end();
-        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGABRT));
+        traced.let_go(libc::SIGABRT);
+        assert_eq!(other.end().signal(), Some(libc::SIGABRT), "{name}");
     }
 }

@@ -73,8 +73,8 @@ fn compare(at: usize, claims: &Protections, shown: bool) {
     assert_eq!(&one.access[..3], access, "{text}");
     // All of it is in memory, none of it in swap, and the kernel may not change that.
     if claims.locked {
-        assert_eq!(one.kib("Locked"), (one.end - one.start) >> 10, "{text}");
-        assert_eq!(one.kib("Swap"), 0, "{text}");
+        assert_eq!(one.locked, (one.end - one.start) >> 10, "{text}");
+        assert_eq!(one.swapped, 0, "{text}");
     }
     if claims.access != Access::NoAccess {
         assert_ne!(may_be_swapped(at), claims.locked, "{text}");
@@ -228,6 +228,6 @@ fn ordinary_memory_has_none_of_it() {
         assert!(may_be_swapped(at));
         let one = maps::at(at).expect("a mapping");
         assert!(["lo", "dd", "dc", "wf", "sl"].iter().all(|flag| !one.has(flag)), "{one:x?}");
-        assert!(one.has("rd") && one.has("wr") && one.kib("Rss") > 0);
+        assert!(one.has("rd") && one.has("wr") && one.resident > 0);
     });
 }

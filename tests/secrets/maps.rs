@@ -12,17 +12,15 @@ pub struct Mapping {
     pub name: String,
     /// The two-letter flags of its last line.
     pub flags: Vec<String>,
-    /// KiB, by field: Rss, Swap, Locked, ...
-    fields: Vec<(String, usize)>,
+    /// KiB.
+    pub resident: usize,
+    pub swapped: usize,
+    pub locked: usize,
 }
 
 impl Mapping {
     pub fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|one| one == flag)
-    }
-
-    pub fn kib(&self, field: &str) -> usize {
-        self.fields.iter().find(|(name, _)| name == field).map_or(0, |&(_, kib)| kib)
     }
 
     pub fn is_readable(&self) -> bool {
@@ -43,10 +41,13 @@ pub fn of(process: &str) -> Vec<Mapping> {
         let first = words.next().unwrap_or_default();
         if let Some(field) = first.strip_suffix(':') {
             let mapping = all.last_mut().expect("a field is a mapping's");
-            if field == "VmFlags" {
-                mapping.flags = words.map(str::to_owned).collect();
-            } else if let Some(kib) = words.next().and_then(|number| number.parse().ok()) {
-                mapping.fields.push((field.to_owned(), kib));
+            let mut kib = || words.next().expect("a number").parse().expect("a number");
+            match field {
+                "Rss" => mapping.resident = kib(),
+                "Swap" => mapping.swapped = kib(),
+                "Locked" => mapping.locked = kib(),
+                "VmFlags" => mapping.flags = words.map(str::to_owned).collect(),
+                _ => {}
             }
         } else {
             let (start, end) = first.split_once('-').expect("a range");

@@ -66,7 +66,7 @@ pub fn search(process: &str, mark: &Mark, wanted: impl Fn(&Mapping) -> bool) -> 
     let buffer = Buffer::new();
     let mut seen = Seen::default();
     for mapping in maps::of(process) {
-        let empty = mapping.kib("Rss") == 0 && mapping.kib("Swap") == 0;
+        let empty = mapping.resident == 0 && mapping.swapped == 0;
         if empty || mapping.start == buffer.at || mapping.name == "[vvar]" || !wanted(&mapping) {
             continue;
         }
@@ -142,21 +142,23 @@ fn through_pipe(buffer: &Buffer, from: usize, len: usize) -> usize {
 /// The parts of a mapping that have pages.
 fn present(pages: &File, mapping: &Mapping) -> Vec<(usize, usize)> {
     let page = page();
-    let count = (mapping.end - mapping.start) / page;
-    let mut words = vec![0; count * 8];
-    if pages.read_exact_at(&mut words, (mapping.start / page * 8) as u64).is_err() {
-        return vec![(mapping.start, mapping.end)];
-    }
     let mut parts: Vec<(usize, usize)> = Vec::new();
-    for (i, word) in words.chunks_exact(8).enumerate() {
-        // Bit 63: in memory; bit 62: in swap.
-        if word[7] & 0xc0 == 0 {
-            continue;
-        }
-        let at = mapping.start + i * page;
-        match parts.last_mut() {
-            Some(part) if part.1 == at => part.1 = at + page,
-            _ => parts.push((at, at + page)),
+    // Not on the heap: a search shall not use up the freed memory that it is about to look at.
+    let mut words = [0; 4096];
+    let mut at = mapping.start;
+    while at < mapping.end {
+        let left = (mapping.end - at) / page * 8;
+        let words = &mut words[..left.min(4096)];
+        pages.read_exact_at(words, (at / page * 8) as u64).expect("a word for each page");
+        for word in words.chunks_exact(8) {
+            // Bit 63: in memory; bit 62: in swap.
+            let there = u64::from_ne_bytes(word.try_into().expect("eight bytes")) >> 62 != 0;
+            match parts.last_mut() {
+                _ if !there => {}
+                Some(part) if part.1 == at => part.1 = at + page,
+                _ => parts.push((at, at + page)),
+            }
+            at += page;
         }
     }
     parts

@@ -48,9 +48,8 @@ fn copied(pid: u32, at: usize, bytes: &mut [u8]) -> Result<usize, i32> {
     let there = std::ptr::without_provenance_mut(at);
     let remote = libc::iovec { iov_base: there, iov_len: bytes.len() };
     // SAFETY: writes to `bytes`, which nobody else refers to.
-    let got = unsafe {
-        libc::process_vm_readv(pid as i32, &raw const local, 1, &raw const remote, 1, 0)
-    };
+    let got =
+        unsafe { libc::process_vm_readv(pid as i32, &raw const local, 1, &raw const remote, 1, 0) };
     usize::try_from(got).map_err(|_| std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
 }
 

@@ -70,7 +70,9 @@ fn handles_are_dropped_elsewhere() {
                 scope.spawn(move || {
                     for i in t..600 {
                         let any = match i % 20 {
-                            0 => Any::Guarded(GuardedBox::init_with(|b: &mut [u8; 64]| SECRET.fill(b))),
+                            0 => Any::Guarded(GuardedBox::init_with(|b: &mut [u8; 64]| {
+                                SECRET.fill(b)
+                            })),
                             1 => {
                                 let mut buffer = SafeBuffer::protectable(4096).expect("memory");
                                 SECRET.fill(&mut buffer.borrow_mut());

@@ -90,7 +90,8 @@ impl Row {
                 for doubling in 1..=7 {
                     secret = secret.grow(32 << doubling)?;
                 }
-                Some(drop(black_box(secret)))
+                drop(black_box(secret));
+                Some(())
             })?]),
             Row::Live => live::<S>(&untouched),
         }
@@ -98,7 +99,10 @@ impl Row {
 }
 
 fn pairs<S: Secret>(len: usize) -> Option<f64> {
-    each(|| Some(drop(black_box(S::new(len)?))))
+    each(|| {
+        drop(black_box(S::new(len)?));
+        Some(())
+    })
 }
 
 /// Nanoseconds of one turn.

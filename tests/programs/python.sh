@@ -22,7 +22,7 @@ work() {
         start python3 -m test --timeout 600 --junit-xml "$PWD/$test.xml" "$test"
     done
     under python3 "$data/python_sqlite.py" >"$results/sqlite3"
-    wait || true
+    wait_all
     for test in "${tests[@]}"; do
         python3 "$data/verdicts.py" "$test.xml" >"$results/$test"
     done

@@ -67,7 +67,7 @@ connection.rollback()
 
 
 def reader(number, results):
-    own = open_one("file:shared?mode=memory&cache=shared")
+    own = open_one()
     own.execute(f"create table own{number}(a, b)")
     own.executemany(f"insert into own{number} values(?, ?)", ((i, str(i) * 20) for i in range(3000)))
     own.commit()

@@ -42,6 +42,13 @@ stop() { # PID [SIGNAL]
     wait "$pid"
 }
 
+# Waits for what was started to end by itself, however.
+wait_all() {
+    local pid
+    for pid in "${started[@]}"; do wait "$pid" || true; done
+    started=()
+}
+
 stop_all() {
     local pid
     for pid in "${started[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done

@@ -41,11 +41,11 @@ examine() { # DIRECTORY STATUS LOADED
         wrong=1
     fi
     for name in $3; do
-        awk -F '\t' -v name="$name" '
+        awk -F '\t' -v name="${name%:own}" -v own="${name##*:}" '
             { sub(".*/", "", $3) }
-            $3 == name && $2 != "0 B" { found = 1 }
+            $3 == name && (own == "own") == ($2 == "0 B") { found = 1 }
             END { exit !found }' <<<"$rows" && continue
-        echo "no report of $name with a heap in use"
+        echo "not in the report as it should be: $name"
         wrong=1
     done
     echo "$(grep -c . <<<"$rows") processes in the report"

@@ -140,6 +140,7 @@ fn as_the_machine_gives_it() {
     child::run("flags::as_the_machine_gives_it", || {
         let all = everything();
         all.iter().for_each(|claims| println!("{claims}"));
+        println!("markers: {}; shown: {}", all[0].guard_markers, marks_are_shown());
     });
 }
 

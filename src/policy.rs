@@ -131,9 +131,6 @@ pub trait Policy: Send + Sync + 'static {
     /// the process; otherwise it is counted. Many programs do it, and with this heap it is
     /// harmless.
     const MATCHED: bool = false;
-    /// Whether the preload library's memory functions check what they read, too. What they write
-    /// is checked wherever they are guarded at all.
-    const READS: bool = false;
     /// The preset's name, for reports.
     const NAME: &'static str;
 }
@@ -163,7 +160,6 @@ pub struct Strict;
 impl Policy for Strict {
     const SET: Set = Set::STRICT;
     const MATCHED: bool = true;
-    const READS: bool = true;
     const NAME: &'static str = "strict";
 }
 

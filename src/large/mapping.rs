@@ -99,6 +99,7 @@ fn map<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> Result<(),
     if ground.mappings.load(Relaxed) < ground.most_mappings {
         O::reserve(map, map_len)?;
         if O::open(data, data_len).is_ok() {
+            O::dump(data, data_len);
             return Ok(());
         }
         let _ = O::unmap(map, map_len);

@@ -89,7 +89,8 @@ pub unsafe trait Os: Send + Sync + 'static {
     /// Number of usable address bits (47 on x86-64, 39 to 48 on aarch64): found by trying.
     fn address_bits() -> u32;
 
-    /// Reserves `[at, at + len)`: inaccessible, not charged, never on top of another mapping.
+    /// Reserves `[at, at + len)`: inaccessible, not charged, left out of core dumps, never on top of
+    /// another mapping.
     fn reserve(at: usize, len: usize) -> Result<(), MapError>;
 
     /// Maps `[at, at + len)` readable and writable, zero-filled, never on top of another mapping.
@@ -132,6 +133,10 @@ pub unsafe trait Os: Send + Sync + 'static {
 
     /// The range reads as zeros in a forked child (MADV_WIPEONFORK).
     fn wipe_on_fork(at: usize, len: usize) -> Result<(), MapError>;
+
+    /// The range, of a reservation that was opened, is in core dumps (MADV_DODUMP): what a
+    /// reservation holds is left out otherwise. A hint.
+    fn dump(at: usize, len: usize);
 
     /// The range is left out of core dumps (MADV_DONTDUMP).
     fn no_dump(at: usize, len: usize) -> Result<(), MapError>;

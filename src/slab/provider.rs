@@ -256,7 +256,7 @@ impl RegionState {
         ground: &Ground<'_>,
     ) -> Option<Backing> {
         let reserved = self.is_reserved(ground);
-        let whole = |at, len| if reserved { O::open(at, len) } else { O::map(at, len) };
+        let whole = |at, len| if reserved { open::<O>(at, len) } else { O::map(at, len) };
         if !P::SET.has(Set::GUARDS) {
             return whole(at, len).ok().map(|()| Backing::Bare);
         }
@@ -297,7 +297,7 @@ impl RegionState {
                 }
                 other => other,
             },
-            Backing::Protected => split(ground, O::open(at, len)),
+            Backing::Protected => split(ground, open::<O>(at, len)),
             Backing::Mapped => split(ground, O::map(at, len)),
             Backing::Bare => {
                 self.bare.fetch_add(1, Relaxed);
@@ -406,4 +406,11 @@ pub fn most_step(limit: Option<usize>) -> usize {
         None => 16 * MIB,
         Some(limit) => align_down((limit / 512).max(64 * KIB), 64 * KIB),
     }
+}
+
+/// Opens a part of a reservation for objects: core dumps have them.
+fn open<O: Os>(at: usize, len: usize) -> Result<(), MapError> {
+    O::open(at, len)?;
+    O::dump(at, len);
+    Ok(())
 }

@@ -1,6 +1,7 @@
-//! Functions of memory and a length.
+//! `memcpy` and its nearest relatives. Programs call these so often that a look costs some of them
+//! several percent (`docs/design.md`): the strict policy has them, the full one does not.
 
-use super::{copy, fill};
+use crate::guarded::{copy, fill};
 use core::ffi::{c_int, c_void};
 
 /// Overlapping ends are served as by `memmove`: programs linked before 2011 may need it.
@@ -37,22 +38,4 @@ pub unsafe extern "C" fn mempcpy(to: *mut c_void, from: *const c_void, len: usiz
 pub unsafe extern "C" fn memset(to: *mut c_void, byte: c_int, len: usize) -> *mut c_void {
     // SAFETY: the caller's.
     unsafe { fill(to, byte as u8, len) }
-}
-
-/// # Safety
-/// As for [`memset`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bzero(to: *mut c_void, len: usize) {
-    // SAFETY: the caller's.
-    unsafe { fill(to, 0, len) };
-}
-
-/// No compiler sees into this library, so this is never left out.
-///
-/// # Safety
-/// As for [`memset`].
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn explicit_bzero(to: *mut c_void, len: usize) {
-    // SAFETY: the caller's.
-    unsafe { fill(to, 0, len) };
 }

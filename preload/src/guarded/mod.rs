@@ -4,9 +4,10 @@
 //!
 //! | file | functions |
 //! |---|---|
-//! | `memory` | `memcpy`, `memmove`, `mempcpy`, `memset`, `bzero`, `explicit_bzero` |
 //! | `strings` | `strcpy`, `stpcpy`, `strcat`, `strncpy`, `stpncpy`, `strncat` |
+//! | `zeroing` | `bzero`, `explicit_bzero` |
 //! | `fortified` | the forms that programs call which are compiled with `_FORTIFY_SOURCE` |
+//! | `memory` | `memcpy`, `memmove`, `mempcpy`, `memset`: under the strict policy only |
 //! | `plain` | the copying and filling itself |
 //!
 //! An address is looked up by arithmetic and the slot's record, without a lock. Not known, so
@@ -14,18 +15,16 @@
 //! before the heap has started. Not seen at all: what the compiler does in place of a call, and
 //! the calls of the C library within itself.
 //!
-//! The compiler's own calls of `memcpy` and `memset` in this library come here as well. They are
-//! few and right; where the heap copies or wipes objects it calls neither (`tests/exports.rs`).
+//! Under the strict policy the compiler's own calls of `memcpy` and `memset` in this library come
+//! here as well. They are few and right; where the heap copies or wipes objects it calls neither (`tests/exports.rs`).
 
 mod fortified;
-mod memory;
 mod plain;
 mod strings;
+mod zeroing;
 
-use crate::Chosen;
 use crate::abi::HEAP;
 use core::ffi::c_void;
-use heap::Policy;
 use heap::interface::Access;
 
 /// `len` bytes may be written to `to`, or the process ends.
@@ -36,10 +35,10 @@ fn check_write<T>(to: *const T, len: usize) {
     }
 }
 
-/// `len` bytes may be read from `from`, or the process ends, if the policy checks reads.
+/// `len` bytes may be read from `from`, or the process ends.
 #[inline(always)]
 fn check_read<T>(from: *const T, len: usize) {
-    if Chosen::READS && HEAP.has_slot_at(from) {
+    if HEAP.has_slot_at(from) {
         check_slot(from.cast(), len, Access::Read);
     }
 }
@@ -56,10 +55,10 @@ fn check_slot(at: *const u8, len: usize, access: Access) {
 /// # Safety
 /// C's: both ends are valid for `len` bytes.
 #[inline(always)]
-unsafe fn copy(to: *mut c_void, from: *const c_void, len: usize) -> *mut c_void {
+pub(crate) unsafe fn copy(to: *mut c_void, from: *const c_void, len: usize) -> *mut c_void {
     // SAFETY: the caller's.
     unsafe {
-        if HEAP.has_slot_at(to) || (Chosen::READS && HEAP.has_slot_at(from)) {
+        if HEAP.has_slot_at(to) || HEAP.has_slot_at(from) {
             return copy_in_slots(to, from, len);
         }
         plain::copy(to.cast(), from.cast(), len);
@@ -73,7 +72,7 @@ unsafe fn copy(to: *mut c_void, from: *const c_void, len: usize) -> *mut c_void 
 /// As for [`copy`].
 #[inline(never)]
 unsafe fn copy_in_slots(to: *mut c_void, from: *const c_void, len: usize) -> *mut c_void {
-    if !HEAP.may_access(to, len) || (Chosen::READS && !HEAP.may_access(from, len)) {
+    if !HEAP.may_access(to, len) || !HEAP.may_access(from, len) {
         // SAFETY: the caller's.
         return unsafe { copy_or_die(to, from, len) };
     }
@@ -88,9 +87,7 @@ unsafe fn copy_in_slots(to: *mut c_void, from: *const c_void, len: usize) -> *mu
 #[inline(never)]
 unsafe fn copy_or_die(to: *mut c_void, from: *const c_void, len: usize) -> *mut c_void {
     HEAP.check_access(to.addr(), len, Access::Write);
-    if Chosen::READS {
-        HEAP.check_access(from.addr(), len, Access::Read);
-    }
+    HEAP.check_access(from.addr(), len, Access::Read);
     // SAFETY: the caller's.
     unsafe { plain::copy(to.cast(), from.cast(), len) };
     to
@@ -101,7 +98,7 @@ unsafe fn copy_or_die(to: *mut c_void, from: *const c_void, len: usize) -> *mut 
 /// # Safety
 /// C's: `to` is valid for `len` bytes.
 #[inline(always)]
-unsafe fn fill(to: *mut c_void, byte: u8, len: usize) -> *mut c_void {
+pub(crate) unsafe fn fill(to: *mut c_void, byte: u8, len: usize) -> *mut c_void {
     // SAFETY: the caller's.
     unsafe {
         if HEAP.has_slot_at(to) {

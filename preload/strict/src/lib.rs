@@ -6,6 +6,9 @@ mod abi;
 #[cfg(not(casemate_unguarded))]
 #[path = "../../src/guarded/mod.rs"]
 mod guarded;
+#[cfg(not(casemate_unguarded))]
+#[path = "../../src/guarded/memory.rs"]
+mod memory;
 
 /// The policy of this library.
 type Chosen = heap::Strict;

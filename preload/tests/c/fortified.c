@@ -46,7 +46,7 @@ int main(int argc, char **argv) {
     } else if (!strcmp(what, "stale")) {
         held = malloc(sizeof *held);
         free(held);
-        memcpy(held->name, source, n10);
+        strcpy(held->name, source);
         puts("survived");
         fflush(stdout);
         _exit(0);

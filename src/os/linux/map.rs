@@ -21,11 +21,9 @@ pub(super) fn reserve(at: usize, len: usize) -> Result<(), MapError> {
     Ok(())
 }
 
-/// Makes mapped memory readable and writable; core dumps have it.
+/// Makes mapped memory readable and writable. Whether core dumps have it stays as it was.
 pub(super) fn open(at: usize, len: usize) -> Result<(), MapError> {
-    protect(at, len, libc::PROT_READ | libc::PROT_WRITE)?;
-    let _ = advise(at, len, libc::MADV_DODUMP);
-    Ok(())
+    protect(at, len, libc::PROT_READ | libc::PROT_WRITE)
 }
 
 /// Makes mapped memory inaccessible. Marked as reservations are, so that the kernel can join them.
@@ -250,12 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn core_dumps_have_what_is_open() {
+    fn core_dumps_have_what_is_said() {
         let page = Linux::page_size();
         let at = free_range();
         Linux::reserve(at, 4 * page).unwrap();
         assert!(is_left_out(at));
         Linux::open(at + page, page).unwrap();
+        Linux::dump(at + page, page);
         assert!(is_left_out(at) && !is_left_out(at + page) && is_left_out(at + 2 * page));
         Linux::close(at + page, page).unwrap();
         // Closed, it is one mapping with what is around it.

@@ -114,6 +114,10 @@ unsafe impl Os for Linux {
         kept(|| map::advise(at, len, libc::MADV_WIPEONFORK).map_err(cause))
     }
 
+    fn dump(at: usize, len: usize) {
+        let _ = kept(|| map::advise(at, len, libc::MADV_DODUMP));
+    }
+
     fn no_dump(at: usize, len: usize) -> Result<(), MapError> {
         kept(|| map::advise(at, len, libc::MADV_DONTDUMP).map_err(cause))
     }

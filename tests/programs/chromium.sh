@@ -23,7 +23,7 @@ work() {
     cp "$data/page.html" .
     chmod a+rX . page.html
     render --dump-dom "file://$PWD/page.html" >"$results/document"
-    grep -q 'finished' "$results/document"
+    grep -q '<p id="end">' "$results/document"
     render --screenshot="$PWD/state/picture.png" --window-size=800,600 "file://$PWD/page.html"
     python3 - state/picture.png >"$results/picture" <<-END
 		import struct, sys

@@ -100,9 +100,12 @@ pub fn make(
         if !must && supply_is_hopeless(supply, backing, len) {
             continue;
         }
+        if !matches!(backing, Backing::Unlocked) && is_beyond_memory(len) {
+            refusal = refusal.or(Refusal::Memory(libc::ENOMEM));
+            continue;
+        }
         let filled = match backing {
             Backing::Secret if supply.absent => Err(libc::ENOSYS),
-            Backing::Secret | Backing::Locked if is_beyond_memory(len) => Err(libc::ENOMEM),
             _ => fill(fixed, backing, data, len, policy.is_shared_with_children()),
         };
         match filled {

@@ -70,7 +70,7 @@ pub const SLOT: &[Case] = &[
         "one byte past the end",
         || {
             let at = slot();
-            write(at + 32, 1);
+            write(at + 32, !read(at + 32));
             free(at)
         },
         End::Line("write past the end of an object (secret, slot of 48)"),

@@ -34,7 +34,8 @@ start() {
 # Ends a server as its manager would, and passes on how it ended.
 stop() { # PID [SIGNAL]
     local pid=$1 rest=() other
-    kill "-${2:-TERM}" "$pid"
+    # It may have ended by itself just now.
+    kill "-${2:-TERM}" "$pid" 2>/dev/null || true
     for other in "${started[@]}"; do
         [ "$other" = "$pid" ] || rest+=("$other")
     done

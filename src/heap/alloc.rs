@@ -58,7 +58,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             }
         }
         let thread = O::thread();
-        let Some(mut inside) = self.find(&thread)? else { return Ok(None) };
+        let Some(mut inside) = self.find(&thread)? else { return self.allocate_large(request) };
         let entry = &mut inside.entry;
         let (Some(bin), Some(plan)) = (entry.heap.bin(region), self.plan().region.get(region))
         else {
@@ -139,7 +139,8 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     }
 
     /// A small object against a guard page of its own.
-    fn allocate_guarded(&self, request: &Request) -> Outcome<Object> {
+    pub(super) fn allocate_guarded(&self, request: &Request) -> Outcome<Object> {
+        self.notice_fork()?;
         large::allocate::<O, P>(&self.grounds(), request, large::Fit::End)
     }
 

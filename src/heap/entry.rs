@@ -1,4 +1,5 @@
-//! Layer: heap. Which heap serves the calling thread: its own, a guest heap, or one to be earned.
+//! Layer: heap. Which heap serves the calling thread: its own, a guest heap, one to be earned, or
+//! for a single call one that nobody has.
 //!
 //! The thread-local word holds an index and a count, never a pointer:
 //!
@@ -16,6 +17,7 @@ use crate::os::{Os, Thread, ThreadExit};
 use crate::policy::Policy;
 use crate::rng::Stream;
 use crate::slab::lock::{Held, Rank, Refused};
+use crate::slab::pool::Pool;
 use crate::violation::{Kind, Violation};
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering::Relaxed;
@@ -35,11 +37,30 @@ pub(super) fn number_in(word: u32) -> usize {
 
 const _: () = assert!(ThreadHeap::SHIFT > 8 && MOST_HEAPS << ThreadHeap::SHIFT <= 1 << 32);
 
-/// The right to be inside a heap: as its owner, or by a guest heap's lock.
+/// The right to be inside a heap.
 pub struct Inside<'h, O: Os> {
     /// The heap.
     pub entry: Entry<'h>,
-    _held: Option<Held<'h, O>>,
+    _by: By<'h, O>,
+}
+
+/// By what right; given up after the entry, as fields are dropped in their order.
+enum By<'h, O: Os> {
+    Ownership,
+    GuestLock { _held: Held<'h, O> },
+    Loan { _loan: Loan<'h> },
+}
+
+/// An abandoned heap, out of the pool until this is dropped.
+struct Loan<'h> {
+    pool: Pool<'h>,
+    number: usize,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        self.pool.publish(self.number);
+    }
 }
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
@@ -49,8 +70,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.frozen.heap(number_in(thread.word.get())).enter::<P>(thread)
     }
 
-    /// Finds a heap for an allocation of a thread that cannot simply enter its own. `None`: every
-    /// guest heap is held by this very thread (a signal handler within signal handlers).
+    /// Finds a heap for an allocation of a thread that cannot simply enter its own. `None`: memory
+    /// for another heap is not to be had, or the table of heaps is full, and this is a handler
+    /// that must not wait.
     #[cold]
     pub(super) fn find(&self, thread: &Thread<'_>) -> Outcome<Option<Inside<'f, O>>> {
         self.notice_fork()?;
@@ -59,7 +81,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if number != 0 {
             self.check_index(thread)?;
             if let Some(entry) = self.frozen.heap(number).enter::<P>(thread) {
-                return Ok(Some(Inside { entry, _held: None }));
+                return Ok(Some(Inside { entry, _by: By::Ownership }));
             }
         } else {
             match word & 0xff {
@@ -67,12 +89,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 count if count < GUEST_ALLOCATIONS => thread.word.set(count + 1),
                 _ => {
                     if let Some(entry) = self.earn(thread) {
-                        return Ok(Some(Inside { entry, _held: None }));
+                        return Ok(Some(Inside { entry, _by: By::Ownership }));
                     }
                 }
             }
         }
-        Ok(self.visit(thread))
+        Ok(self.visit(thread).or_else(|| self.lend()))
     }
 
     /// A thread's index names its own heap or none; otherwise somebody wrote to its storage.
@@ -84,7 +106,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
-    /// Enters a guest heap.
+    /// Enters a guest heap. `None`: this is a signal handler that interrupted the use of one, or of
+    /// another lock, and the others are busy.
     fn visit(&self, thread: &Thread<'_>) -> Option<Inside<'f, O>> {
         // Threads start at different guests; the address of thread-local storage differs above
         // its alignment.
@@ -102,8 +125,22 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 Err(Refused::Mine) => {}
             }
         }
-        let guest = busy?;
+        let guest = busy.filter(|_| thread.held.get() == 0)?;
         guest.lock.acquire::<O>(Rank::Guest).map(|held| inside(guest, held))
+    }
+
+    /// Enters a heap that nobody has, for one call: there may be as many of these as there are
+    /// handlers at work at once.
+    fn lend(&self) -> Option<Inside<'f, O>> {
+        let pool = self.shared().pool();
+        let number = match pool.take() {
+            Some(number) => number,
+            None => self.make(Standing::Abandoned)?,
+        };
+        // SAFETY: taken out of the pool or just made, so nobody else enters it until the loan ends,
+        // which is after the entry.
+        let entry = unsafe { self.frozen.heap(number).enter_held() };
+        Some(Inside { entry, _by: By::Loan { _loan: Loan { pool, number } } })
     }
 
     /// Gives the thread a heap: one whose thread has ended, or a new one.
@@ -116,7 +153,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         let number = match self.shared().pool().take() {
             Some(number) => number,
-            None => match self.make() {
+            None => match self.make(Standing::Owned) {
                 Some(number) => number,
                 None => {
                     // No heap to be had: ask again after as many allocations as before.
@@ -131,8 +168,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         heap.enter::<P>(thread)
     }
 
-    /// Makes another heap in the table.
-    fn make(&self) -> Option<usize> {
+    /// Makes another heap in the table, out of the pool.
+    fn make(&self, standing: Standing) -> Option<usize> {
         let shared = self.shared();
         let _held = shared.lock.acquire::<O>(Rank::Shared)?;
         let number = shared.heaps.load(Relaxed) as usize;
@@ -146,7 +183,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !opened {
             O::map(at, ThreadHeap::STRIDE).ok()?;
         }
-        heap.set_up(number as u32, Standing::Owned, Stream::from_kernel::<O>()?);
+        heap.set_up(number as u32, standing, Stream::from_kernel::<O>()?);
         shared.heaps.store(number as u32 + 1, Relaxed);
         Some(number)
     }
@@ -198,9 +235,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 }
 
 fn inside<'h, O: Os>(guest: &'h ThreadHeap, held: Held<'h, O>) -> Inside<'h, O> {
-    // SAFETY: the guest heap's lock is held, and lives as long as the entry: fields are dropped
-    // in the order of declaration, the entry first.
-    Inside { entry: unsafe { guest.enter_held() }, _held: Some(held) }
+    // SAFETY: the guest heap's lock is held, and is given up after the entry.
+    Inside { entry: unsafe { guest.enter_held() }, _by: By::GuestLock { _held: held } }
 }
 
 /// Runs when a thread of the process ends.

@@ -19,6 +19,8 @@ mod fork;
 mod free;
 pub mod frozen;
 mod guarded;
+#[cfg(test)]
+mod held;
 mod nothing;
 mod queue;
 mod realloc;

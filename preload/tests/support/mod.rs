@@ -1,7 +1,7 @@
 //! The libraries under test, and programs in C and C++ that run under them.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -90,6 +90,9 @@ pub fn compile(file: &str, output: &str, arguments: &[&str]) -> PathBuf {
     output
 }
 
+/// Seconds after which SIGALRM ends a program that waits for ever.
+const PATIENCE: libc::c_uint = 300;
+
 /// A run of a program under a policy's library, or under none.
 pub fn command(program: &Path, policy: Option<Policy>) -> Command {
     let mut command = Command::new(program);
@@ -98,6 +101,13 @@ pub fn command(program: &Path, policy: Option<Policy>) -> Command {
         let library = policy.library();
         assert!(library.exists(), "{library:?} is missing");
         command.env("LD_PRELOAD", library);
+    }
+    // SAFETY: `alarm` is all that the child calls; it stays in force over the `exec`.
+    unsafe {
+        command.pre_exec(|| {
+            libc::alarm(PATIENCE);
+            Ok(())
+        });
     }
     command
 }

@@ -4,7 +4,7 @@
 
 use super::shared::GUESTS;
 use super::{Frozen, Heap, Options, Request};
-use crate::os::{Linux, Os};
+use crate::os::Linux;
 use crate::policy::Strict;
 use crate::record::Origin;
 use crate::slab::lock::{Lock, Rank};

@@ -7,16 +7,14 @@
 
 #![expect(unsafe_code, reason = "the tables promise their bodies the size")]
 
-use crate::fatal::fatal;
 use crate::geometry::SlotId;
-use crate::heap::{Claim, Freed, Heap, Options, Outcome, PAGE_SHIFT, Request, SMALL};
+use crate::heap::{Claim, Freed, Heap, Options, PAGE_SHIFT, Request, SMALL};
 use crate::os::Linux;
 use crate::policy::Policy;
-use crate::process;
+use crate::process::{self, address, or_die};
 use crate::record::{Manner, Origin};
 use crate::size_class::{SizeClass, classify};
 use core::marker::PhantomData;
-use core::ptr::{NonNull, null_mut};
 
 type Allocate = fn(usize, Manner, &Options) -> *mut u8;
 type Free = fn(usize, usize, Manner);
@@ -204,7 +202,7 @@ impl<P: Policy> Bodies<P> {
     fn allocate_rest(size: usize, manner: Manner, options: &Options) -> *mut u8 {
         let heap = Heap::<Linux, P>::new(process::frozen(), options);
         let request = Request { size, align: manner.align(), origin: manner.origin() };
-        or_die(heap.allocate(request)).map_or(null_mut(), NonNull::as_ptr)
+        address(or_die(heap.allocate(request)))
     }
 
     #[inline(never)]
@@ -239,13 +237,4 @@ fn sized(manner: Manner) -> Claim {
 
 fn unsized_claim(manner: Manner, align: bool) -> Claim {
     if align { Claim::usual(manner.origin(), manner.align()) } else { Claim::from(manner.origin()) }
-}
-
-/// What an operation gives, or the end.
-#[inline(always)]
-fn or_die<T>(outcome: Outcome<T>) -> T {
-    match outcome {
-        Ok(value) => value,
-        Err(violation) => fatal::<Linux>(process::frozen().plan(), &violation),
-    }
 }

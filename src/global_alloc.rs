@@ -3,17 +3,15 @@
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
 use crate::bodies::Bodies;
-use crate::fatal::fatal;
 use crate::heap::{
     Heap, Hook, Options, Outcome, ProtectionReport, Request, Stats, Usage, Verified,
 };
 use crate::os::Linux;
 use crate::policy::{Full, Light, Policy, Set, Strict};
-use crate::process;
+use crate::process::{self, address, or_die};
 use crate::record::{Manner, Origin};
 use core::alloc::{GlobalAlloc, Layout};
 use core::marker::PhantomData;
-use core::ptr::{NonNull, null_mut};
 
 /// The hardened heap as a Rust global allocator.
 ///
@@ -77,23 +75,9 @@ fn heap<P: Policy>(casemate: &Casemate<P>) -> Heap<'_, Linux, P> {
     Heap::new(process::frozen(), &casemate.options)
 }
 
-/// What an operation gives, or the end.
-#[inline(always)]
-fn or_die<T>(outcome: Outcome<T>) -> T {
-    match outcome {
-        Ok(value) => value,
-        Err(violation) => fatal::<Linux>(process::frozen().plan(), &violation),
-    }
-}
-
 #[inline(always)]
 fn manner(layout: Layout) -> Manner {
     Manner::new(layout.align().trailing_zeros(), Origin::Layout)
-}
-
-#[inline(always)]
-fn address(object: Option<NonNull<u8>>) -> *mut u8 {
-    object.map_or(null_mut(), NonNull::as_ptr)
 }
 
 // SAFETY: `Heap::allocate` gives memory of at least the size and alignment asked for that no

@@ -5,14 +5,12 @@
 #![expect(unsafe_code, reason = "zeroes what a policy that does not wipe hands out")]
 
 use crate::bodies::Bodies;
-use crate::fatal::fatal;
-use crate::heap::{Heap, Hook, Options, Outcome};
+use crate::heap::{Heap, Hook, Options};
 use crate::os::Linux;
 use crate::policy::{Policy, Set};
-use crate::process;
+use crate::process::{self, address, or_die};
 use crate::record::Manner;
 use core::marker::PhantomData;
-use core::ptr::{NonNull, null_mut};
 
 pub use crate::heap::Access;
 pub use crate::record::Origin;
@@ -125,18 +123,4 @@ impl<P: Policy> Interface<P> {
     pub fn trim(&self) -> bool {
         or_die(self.heap().trim())
     }
-}
-
-/// What an operation gives, or the end.
-#[inline(always)]
-fn or_die<T>(outcome: Outcome<T>) -> T {
-    match outcome {
-        Ok(value) => value,
-        Err(violation) => fatal::<Linux>(process::frozen().plan(), &violation),
-    }
-}
-
-#[inline(always)]
-fn address(object: Option<NonNull<u8>>) -> *mut u8 {
-    object.map_or(null_mut(), NonNull::as_ptr)
 }

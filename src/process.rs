@@ -1,9 +1,11 @@
 //! Layer: faces. The process's own heap: one static start-up page, shared by every `Casemate`
 //! of the process.
 
-use crate::heap::{Frozen, Heap, Options};
-use crate::os::Os;
+use crate::fatal::fatal;
+use crate::heap::{Frozen, Heap, Object, Options, Outcome};
+use crate::os::{Linux, Os};
 use crate::policy::Policy;
+use core::ptr::{NonNull, null_mut};
 
 /// All that a program's memory corruption could look for at a fixed place: read-only once the
 /// heap has started.
@@ -32,4 +34,19 @@ pub fn start_up_page() -> (usize, usize) {
 /// The process's heap, for hooks that run after it has started.
 pub(crate) fn heap<O: Os, P: Policy>() -> Heap<'static, O, P> {
     Heap::new(&PROCESS, &STARTED)
+}
+
+/// What an operation of the process's heap gives, or the end.
+#[inline(always)]
+pub(crate) fn or_die<T>(outcome: Outcome<T>) -> T {
+    match outcome {
+        Ok(value) => value,
+        Err(violation) => fatal::<Linux>(PROCESS.plan(), &violation),
+    }
+}
+
+/// An object as callers of faces want it: null for none.
+#[inline(always)]
+pub(crate) fn address(object: Object) -> *mut u8 {
+    object.map_or(null_mut(), NonNull::as_ptr)
 }

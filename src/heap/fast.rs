@@ -1,8 +1,7 @@
 //! Layer: heap. The owner's allocate and free: no lock, no atomic read-modify-write.
 //!
-//! Two forms of each. The small one serves slots up to 128 bytes whose layout is known, with
-//! everything that follows from the size computed instead of loaded; it makes no call, so it needs
-//! no stack. The other serves every slot class.
+//! These serve every slot class; `small.rs` has a form of each for each of the small ones, with
+//! what follows from the size computed instead of loaded.
 //!
 //! All do every check and change nothing until all of them have passed. Whatever is not as it
 //! should be, or merely rare, ends in `None`: then the slow path looks at it again from the start
@@ -14,7 +13,6 @@ use super::bin::Bin;
 use super::thread_heap::ThreadHeap;
 use super::{Claim, Heap, Request};
 use crate::bitmap::bit;
-use crate::canary::{Key, Words};
 use crate::geometry::{Region, SlabId, SlotId};
 use crate::os::{Os, Thread, pointer};
 use crate::policy::{Policy, Set};
@@ -60,7 +58,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         slot: usize,
         at: usize,
         size: usize,
-        words: impl Fn(&Key, usize, u8) -> Words,
     ) -> bool {
         if slot == 0 {
             return in_slab == 0;
@@ -68,7 +65,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let live = group.own.live.load(Relaxed) & bit(slot - 1) != 0;
         // SAFETY: below a slot that is below the number of slots.
         let below = unsafe { group.records.get_unchecked(slot - 1) }.load(Relaxed);
-        let words = words(&self.plan().key, at - size, Record::from_bits(below).generation());
+        let generation = Record::from_bits(below).generation();
+        let words = self.plan().key.words(at - size, generation);
         // A free slot is zero.
         let expected = if live { words.tail() } else { 0 };
         // SAFETY: the slot below ends where this one starts, in the same open slab.
@@ -159,7 +157,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 return None;
             }
             if P::SET.has(Set::NEIGHBOUR)
-                && !self.is_below_sound(&group, number_of_group, slot, at, size, Key::words)
+                && !self.is_below_sound(&group, number_of_group, slot, at, size)
             {
                 return None;
             }

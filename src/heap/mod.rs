@@ -37,6 +37,7 @@ mod usage;
 mod verify;
 
 pub use crate::request::{Claim, Outcome, Request};
+pub use alloc::Object;
 pub(crate) use fast::Freed;
 pub use frozen::{Frozen, Hook, Plan, Status};
 pub use guarded::Access;

@@ -57,8 +57,22 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
                 return Ok(object);
             }
         }
-        let thread = O::thread();
-        let Some(mut inside) = self.find(&thread)? else { return self.allocate_large(request) };
+        let object = self.allocate_slot(region, request)?;
+        if object.is_some() {
+            return Ok(object);
+        }
+        // The region is full, or memory for a whole slab is not to be had: a mapping of its own.
+        let object = self.allocate_large(request)?;
+        if object.is_some() {
+            return Ok(object);
+        }
+        // Every heap has given way: what it held may serve as slots.
+        self.allocate_slot(region, request)
+    }
+
+    /// A slot of whatever heap the thread can enter, refilled where it has none.
+    fn allocate_slot(&self, region: usize, request: &Request) -> Outcome<Object> {
+        let Some(mut inside) = self.find(&O::thread())? else { return Ok(None) };
         let entry = &mut inside.entry;
         let (Some(bin), Some(plan)) = (entry.heap.bin(region), self.plan().region.get(region))
         else {
@@ -72,9 +86,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         {
             return self.hand_out(plan, bin, slot, request);
         }
-        drop(inside);
-        // The region is full, or memory for a whole slab is not to be had: a mapping of its own.
-        self.allocate_large(request)
+        Ok(None)
     }
 
     /// Hands out a slot that was popped from the magazine.

@@ -75,7 +75,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         // Before growing: much may be free in groups that were never free enough to be queued.
         self.ripen_idle(entry, &view, false)?;
-        self.relieve_abandoned(number)?;
+        self.relieve_abandoned(number, events)?;
         if self.add_slab(entry, &view) && self.take_spare(entry, &view)? {
             return Ok(true);
         }

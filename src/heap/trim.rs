@@ -93,10 +93,18 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 self.return_abandoned(number, entry);
             }
         }
-        for (region, state) in regions() {
-            given |= state.give_way::<O>(region, &shared.ground(plan));
+        if self.would_surrender_help(size) {
+            for (region, state) in regions() {
+                given |= state.give_way::<O>(region, &shared.ground(plan));
+            }
         }
         Ok(large::give_way::<O, P>(&self.grounds()) || given)
+    }
+
+    /// Whether it is memory or address space that ran out. A slab whose memory is surrendered takes
+    /// a mapping of its own when it is next opened: where mappings ran out, that would lose it.
+    fn would_surrender_help(&self, size: usize) -> bool {
+        size != 0 && (O::can_split() || O::address_space_limit().is_some())
     }
 
     /// Gives back what is free and not in use, as when memory is exhausted. False if that was
@@ -136,13 +144,18 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(given)
     }
 
-    /// Before a bin grows: takes in what was freed of an abandoned heap and lets its empty slabs
-    /// of this region go, where the bin will find them.
-    pub(super) fn relieve_abandoned(&self, number: usize) -> Outcome<()> {
-        if self.shared().pool().is_empty() {
+    /// Before a bin grows: takes in what was freed of an abandoned heap, another one each `turn`,
+    /// and lets its empty slabs of this region go, where the bin will find them.
+    pub(super) fn relieve_abandoned(&self, number: usize, turn: u32) -> Outcome<()> {
+        let made = self.shared().heaps.load(Relaxed) as usize;
+        let threads = made.saturating_sub(1 + GUESTS);
+        if threads == 0 || self.shared().pool().is_empty() {
             return Ok(());
         }
-        let Some((heap, mut entry)) = self.borrow_abandoned() else { return Ok(()) };
+        let from = turn as usize % threads;
+        let mut others = (from..threads).chain(0..from).map(|i| 1 + GUESTS + i);
+        let borrowed = others.find_map(|heap| Some((heap, self.borrow_this(heap)?)));
+        let Some((heap, mut entry)) = borrowed else { return Ok(()) };
         self.fold_inbox(&mut entry)?;
         let view = self.view(&entry, number)?;
         self.ripen_idle(&mut entry, &view, true)?;

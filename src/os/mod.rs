@@ -145,6 +145,10 @@ pub unsafe trait Os: Send + Sync + 'static {
     /// again, with no call that a filter which lets a heap grow could forbid.
     fn has_address_space() -> bool;
 
+    /// Whether a mapping can still be split, which takes two more: tried on one of its own. False
+    /// where address space or the number of mappings (`vm.max_map_count`) is exhausted.
+    fn can_split() -> bool;
+
     /// RLIMIT_AS in force now, in bytes; `None` if unlimited.
     fn address_space_limit() -> Option<usize>;
 

@@ -43,8 +43,10 @@ impl<'m> Pool<'m> {
     pub fn take_this(&self, index: usize) -> bool {
         let bit = 1u64 << (index % 64);
         match self.words.get(index / 64) {
-            Some(word) => word.fetch_and(!bit, Ordering::Acquire) & bit != 0,
-            None => false,
+            Some(word) if word.load(Ordering::Relaxed) & bit != 0 => {
+                word.fetch_and(!bit, Ordering::Acquire) & bit != 0
+            }
+            _ => false,
         }
     }
 

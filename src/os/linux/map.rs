@@ -73,6 +73,15 @@ pub(super) fn is_page_to_be_had() -> bool {
     scratch(page).is_ok_and(|at| unmap(at, page).is_ok())
 }
 
+/// Maps three pages anywhere, protects the one in the middle and removes them.
+pub(super) fn is_split_to_be_had() -> bool {
+    let page = super::limits::page_size();
+    let Ok(at) = scratch(3 * page) else { return false };
+    let split = protect(at + page, page, libc::PROT_NONE).is_ok();
+    // Without a split the first may have become part of a neighbour: all of it goes at once.
+    unmap(at, 3 * page).is_ok() && split
+}
+
 /// Removes mappings.
 pub(super) fn unmap(at: usize, len: usize) -> Result<(), MapError> {
     // SAFETY: the range is one that the heap mapped and has given up: see the head of this file.

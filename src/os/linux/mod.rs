@@ -126,6 +126,10 @@ unsafe impl Os for Linux {
         kept(map::is_page_to_be_had)
     }
 
+    fn can_split() -> bool {
+        kept(map::is_split_to_be_had)
+    }
+
     fn address_space_limit() -> Option<usize> {
         kept(limits::address_space)
     }

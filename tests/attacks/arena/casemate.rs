@@ -1,0 +1,44 @@
+//! The subject: Casemate through the functions that its C library is made of.
+
+use super::heap::Heap;
+use casemate::Full;
+use casemate::interface::{Claim, Interface, Origin, Request};
+use std::ptr::with_exposed_provenance_mut;
+
+/// The alignment of what C allocates.
+const USUAL: usize = 16;
+/// Pairs after which a thread has a heap of its own.
+const EARNED: usize = 70;
+
+/// The process's heap, full policy.
+pub static HEAP: Interface<Full> = Interface::new(|_| {}, || {});
+
+const fn request(size: usize) -> Request {
+    Request { size, align: USUAL, origin: Origin::Malloc }
+}
+
+impl Heap for Interface<Full> {
+    fn prepare(&self) {
+        for _ in 0..EARNED {
+            Heap::free(self, Heap::allocate(self, 200));
+        }
+    }
+
+    fn allocate(&self, size: usize) -> usize {
+        Interface::allocate(self, request(size)).expose_provenance()
+    }
+
+    fn free(&self, at: usize) {
+        Interface::free(self, with_exposed_provenance_mut(at), Claim::from(Origin::Malloc));
+    }
+
+    fn free_sized(&self, at: usize, size: usize) {
+        let claim = Claim::usual(Origin::Malloc, USUAL).sized(size);
+        Interface::free(self, with_exposed_provenance_mut(at), claim);
+    }
+
+    fn resize(&self, at: usize, size: usize) -> usize {
+        let claim = Claim::from(Origin::Malloc);
+        self.reallocate(with_exposed_provenance_mut(at), claim, request(size)).expose_provenance()
+    }
+}

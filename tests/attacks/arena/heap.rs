@@ -1,0 +1,42 @@
+//! The face that every attack sees: a C heap. Objects are addresses, as an attacker has them.
+
+use super::{casemate, naive};
+
+/// Calls like those of C. They look safe and are not: attacks pass what must not be passed.
+pub trait Heap: Sync {
+    /// Brings the heap into the state of a program that has run for a while.
+    fn prepare(&self) {}
+    /// `malloc`; 0 if there is no memory.
+    fn allocate(&self, size: usize) -> usize;
+    /// `free`.
+    fn free(&self, at: usize);
+    /// C23's `free_sized`, which is also C++'s sized `delete`.
+    fn free_sized(&self, at: usize, size: usize);
+    /// `realloc`.
+    fn resize(&self, at: usize, size: usize) -> usize;
+}
+
+/// The names of the heaps that attacks run on, the control first.
+#[cfg(target_env = "gnu")]
+pub const HEAPS: &[&str] = &[NAIVE, GLIBC, CASEMATE];
+/// The names of the heaps that attacks run on, the control first.
+#[cfg(not(target_env = "gnu"))]
+pub const HEAPS: &[&str] = &[NAIVE, CASEMATE];
+
+/// The control.
+pub const NAIVE: &str = "naive";
+/// This machine's C library.
+pub const GLIBC: &str = "glibc";
+/// The subject.
+pub const CASEMATE: &str = "casemate";
+
+/// The heap of a name.
+pub fn named(name: &str) -> Option<&'static dyn Heap> {
+    match name {
+        NAIVE => Some(&naive::Naive),
+        #[cfg(target_env = "gnu")]
+        GLIBC => Some(&super::glibc::Glibc),
+        CASEMATE => Some(&casemate::HEAP),
+        _ => None,
+    }
+}

@@ -1,0 +1,36 @@
+//! Frees that name a size.
+
+use crate::arena::field::Field;
+use crate::arena::scenario::{Chance, Scenario, slot};
+use casemate::Kind;
+
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "sized delete, too large",
+        technique: "an object of 24 bytes is deleted as one of 56 (size-class confusion)",
+        goal: "two live objects overlap",
+        run: too_large,
+        effect: Chance::Never,
+        ends: &[slot(Kind::WrongSize, 32)],
+    },
+    Scenario {
+        name: "sized delete of a derived object",
+        technique: "an object of 200 bytes is deleted by its base, as one of 24; what is left of it is still used",
+        goal: "an allocation of 24 bytes lies in what was an object of 200",
+        run: derived,
+        effect: Chance::Never,
+        ends: &[slot(Kind::WrongSize, 224)],
+    },
+];
+
+fn too_large(f: &Field) {
+    let [a, next] = f.take_many(24);
+    f.free_sized(a, 56);
+    f.goal(Field::overlap((f.take(56), 56), (next, 24)));
+}
+
+fn derived(f: &Field) {
+    let [a, _] = f.take_many(200);
+    f.free_sized(a, 24);
+    f.goal(Field::overlap((f.take(24), 24), (a, 200)));
+}

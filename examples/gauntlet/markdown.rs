@@ -1,6 +1,6 @@
 //! `docs/attacks.md`.
 
-use crate::arena::heap::{CASEMATE, GLIBC, NAIVE};
+use crate::arena::heap::{CASEMATE, GLIBC, LIGHT, NAIVE, STRICT};
 use crate::machine;
 use crate::measure::Row;
 use crate::scenarios::FAMILIES;
@@ -22,7 +22,7 @@ asserts what is said of Casemate, by signal and exact words.
 Casemate ended the program afterwards, when it freed the objects and went on. *No effect*: the goal was
 not reached and the program went on. *Fault*: an access hit a guard. Other words are the line with
 which the heap aborted. Several outcomes have the number of runs before them. \"By construction\": no
-draw decides it. Otherwise the number of runs (processes) that reached the goal, and the 95 % interval
+draw decides it, or one of 2^55 canaries. Otherwise the number of runs (processes) that reached the goal, and the 95 % interval
 of Clopper and Pearson.
 
 Attackers here know the heap that glibc and the naive one are, and try the same on Casemate; the rows
@@ -30,6 +30,14 @@ in which that cannot work show what they run into. Rows that depend on no record
 after free, canaries) are the measure of what is left to someone who knows Casemate. Guarded memory
 functions of the preload library, which stop overflows by calls such as `strcpy` before they write,
 have no part in this.
+";
+
+const POLICIES: &str = "
+## The other policies
+
+Attacks whose goal is reached clearly more or less often under the light or the strict policy (50 runs
+each); the strict policy's sampled guards and partitions change single runs of others.
+
 ";
 
 /// All of it.
@@ -56,6 +64,17 @@ pub fn text(rows: &[Row]) -> String {
                 words(CASEMATE),
                 row.sureness()
             );
+        }
+    }
+    out.push_str(POLICIES);
+    for row in rows {
+        let of = |heap| row.on(heap).map(|tally| (tally.effects * 10 / tally.runs, tally));
+        let (Some((full, _)), others) = (of(CASEMATE), [LIGHT, STRICT].map(of)) else { continue };
+        for (name, tally) in others.into_iter().flatten().map(|(_, tally)| (tally.heap, tally)) {
+            // A tenth more or less is chance.
+            if (tally.effects * 10 / tally.runs).abs_diff(full) > 2 {
+                let _ = writeln!(out, "* {name}, {}: {}", row.scenario.name, tally.words());
+            }
         }
     }
     out.push_str("\n## What Casemate does not stop, or not always\n\n");

@@ -1,7 +1,7 @@
 //! Many runs of one attack on each heap, counted.
 
 use crate::arena::child;
-use crate::arena::heap::{CASEMATE, HEAPS, NAIVE};
+use crate::arena::heap::{CASEMATE, HEAPS, LIGHT, NAIVE, STRICT};
 use crate::arena::outcome::{End, Outcome};
 use crate::arena::scenario::{Chance, Scenario};
 use crate::arena::statistics::interval;
@@ -28,9 +28,8 @@ pub struct Row {
 
 impl Tally {
     fn of(heap: &'static str, scenario: &'static Scenario, runs: u64) -> Tally {
-        let left = AtomicU64::new(runs);
-        let one_more =
-            || left.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+        let begun = AtomicU64::new(0);
+        let one_more = || begun.fetch_add(1, Ordering::Relaxed) < runs;
         let work = || {
             let mut mine = Vec::new();
             while one_more() {
@@ -79,7 +78,8 @@ impl Row {
             CASEMATE => runs,
             _ => runs.min(50),
         };
-        let tallies = HEAPS.iter().map(|heap| Tally::of(heap, scenario, wanted(heap))).collect();
+        let heaps = HEAPS.iter().copied().chain([LIGHT, STRICT]);
+        let tallies = heaps.map(|heap| Tally::of(heap, scenario, wanted(heap))).collect();
         Row { family, scenario, tallies }
     }
 

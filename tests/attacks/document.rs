@@ -18,7 +18,7 @@ fn wrong(scenario: &Scenario) -> Option<String> {
     let says_effect = subject.contains("takes effect");
     let known = scenario.ends.iter().any(|end| subject.contains(&end.end().to_string()));
     let goes_on = subject.contains("no effect") || says_effect;
-    let good = (says_effect || !matches!(scenario.effect, Chance::AtLeast(_)))
+    let good = (says_effect || !matches!(scenario.effect, Chance::Between(low, _) if low > 0.0))
         && !(says_effect && scenario.effect == Chance::Never)
         && (known || goes_on);
     (!good).then(|| format!("{} is said to be: {subject}", scenario.name))

@@ -1,8 +1,8 @@
 //! The subject: Casemate through the functions that its C library is made of.
 
 use super::heap::Heap;
-use casemate::Full;
 use casemate::interface::{Claim, Interface, Origin, Request};
+use casemate::{Full, Light, Policy, Strict};
 use std::ptr::with_exposed_provenance_mut;
 
 /// The alignment of what C allocates.
@@ -10,14 +10,16 @@ const USUAL: usize = 16;
 /// Pairs after which a thread has a heap of its own.
 const EARNED: usize = 70;
 
-/// The process's heap, full policy.
-pub static HEAP: Interface<Full> = Interface::new(|_| {}, || {});
+/// A process uses one of these.
+pub static FULL: Interface<Full> = Interface::new(|_| {}, || {});
+pub static LIGHT: Interface<Light> = Interface::new(|_| {}, || {});
+pub static STRICT: Interface<Strict> = Interface::new(|_| {}, || {});
 
 const fn request(size: usize) -> Request {
     Request { size, align: USUAL, origin: Origin::Malloc }
 }
 
-impl Heap for Interface<Full> {
+impl<P: Policy> Heap for Interface<P> {
     fn prepare(&self) {
         for _ in 0..EARNED {
             Heap::free(self, Heap::allocate(self, 200));

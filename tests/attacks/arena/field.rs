@@ -2,7 +2,7 @@
 //! reached its goal.
 #![expect(unsafe_code, reason = "writes its report and ends the process")]
 
-use super::heap::{CASEMATE, Heap};
+use super::heap::{CASEMATE, Heap, LIGHT, STRICT};
 use super::memory::{get, put};
 use std::cell::UnsafeCell;
 
@@ -51,7 +51,7 @@ impl Field {
     /// A heap by its name, ready.
     pub fn new(name: &str, heap: &'static dyn Heap) -> Field {
         heap.prepare();
-        Field { heap, goes_on: name == CASEMATE }
+        Field { heap, goes_on: [CASEMATE, LIGHT, STRICT].contains(&name) }
     }
 
     /// An object. Ends the process if there is none.

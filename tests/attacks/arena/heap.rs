@@ -27,8 +27,12 @@ pub const HEAPS: &[&str] = &[NAIVE, CASEMATE];
 pub const NAIVE: &str = "naive";
 /// This machine's C library.
 pub const GLIBC: &str = "glibc";
-/// The subject.
+/// The subject, full policy.
 pub const CASEMATE: &str = "casemate";
+/// The subject under its other policies, of which nothing is asserted.
+pub const LIGHT: &str = "light";
+/// See [`LIGHT`].
+pub const STRICT: &str = "strict";
 
 /// The heap of a name.
 pub fn named(name: &str) -> Option<&'static dyn Heap> {
@@ -36,7 +40,9 @@ pub fn named(name: &str) -> Option<&'static dyn Heap> {
         NAIVE => Some(&naive::Naive),
         #[cfg(target_env = "gnu")]
         GLIBC => Some(&super::glibc::Glibc),
-        CASEMATE => Some(&casemate::HEAP),
+        CASEMATE => Some(&casemate::FULL),
+        LIGHT => Some(&casemate::LIGHT),
+        STRICT => Some(&casemate::STRICT),
         _ => None,
     }
 }

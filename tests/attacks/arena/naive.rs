@@ -161,7 +161,7 @@ fn free(at: usize) {
     }
     let above = chunk.wrapping_add(bytes);
     if above == get(base) {
-        set(chunk, SIZE, bytes + size(above) | P);
+        set(chunk, SIZE, (bytes + size(above)) | P);
         put(base, chunk);
         return;
     }

@@ -25,10 +25,8 @@ pub struct Scenario {
 pub enum Chance {
     /// In no run.
     Never,
-    /// In each run with at most this probability.
-    AtMost(f64),
-    /// In each run with at least this probability: Casemate does not stop it.
-    AtLeast(f64),
+    /// In each run with a probability between these: Casemate does not stop it, or not always.
+    Between(f64, f64),
 }
 
 /// One of the ends that a program may have.

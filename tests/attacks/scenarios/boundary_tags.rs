@@ -55,6 +55,14 @@ pub const ALL: &[Scenario] = &[
         ends: &[slot(Kind::Underflow, 96), Ending::Fault],
     },
     Scenario {
+        name: "house of muney",
+        technique: "a negative index overwrites a large object's size, so that its free also takes the next one",
+        goal: "an allocation overlaps a live object",
+        run: muney,
+        effect: Chance::Never,
+        ends: &[Ending::Fault],
+    },
+    Scenario {
         name: "house of force",
         technique: "overflow into the size of the top chunk, then a huge request (Malloc Maleficarum, 2005)",
         goal: "an allocation is at an address of the attacker's choice",
@@ -135,6 +143,19 @@ fn underflow(f: &Field) {
     put(a - 8, 112 | 1);
     f.free(a);
     f.goal(Field::overlap((f.take(104), 104), (next, 88)));
+}
+
+/// So large that together they do not raise glibc's threshold for mappings.
+const HALF: usize = 17 << 20;
+
+fn muney(f: &Field) {
+    let [one, two, _] = f.take_many(HALF);
+    let (below, above) = (one.min(two), one.max(two));
+    // Both objects, and the mark of a mapping of its own.
+    let both = ((above - below) + get(above - 8)) & !15;
+    put(below - 8, both | 3);
+    f.free(below);
+    f.goal((0..4).any(|_| Field::overlap((f.take(HALF), HALF), (above, HALF))));
 }
 
 fn force(f: &Field) {

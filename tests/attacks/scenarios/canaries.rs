@@ -28,7 +28,7 @@ pub const ALL: &[Scenario] = &[
         technique: "64 objects; the word behind one is read, then a linear overflow writes it back on its way to the next",
         goal: "another object's flag is overwritten and the overflow is not noticed at free",
         run: in_place,
-        effect: Chance::AtMost(1.0),
+        effect: Chance::Between(0.7, 1.0),
         ends: &[Ending::GoesOn, slot(Kind::WriteAfterFree, 96)],
     },
     Scenario {
@@ -36,7 +36,7 @@ pub const ALL: &[Scenario] = &[
         technique: "forked workers that are replaced when they die each try a value for one byte (BROP, 2014)",
         goal: "a worker frees an object behind which the attacker wrote 8 bytes of his",
         run: byte_by_byte,
-        effect: Chance::AtLeast(0.99),
+        effect: Chance::Between(0.95, 1.0),
         ends: &[Ending::GoesOn],
     },
 ];

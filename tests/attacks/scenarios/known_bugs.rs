@@ -22,7 +22,7 @@ pub const ALL: &[Scenario] = &[
         technique: "sudo: a buffer of the attacker's size, placed before a record, overflows by 256 bytes (Qualys, 2021)",
         goal: LIBRARY,
         run: sudo,
-        effect: Chance::AtMost(0.6),
+        effect: Chance::Between(0.0, 0.5),
         ends: &[slot(Kind::Overflow, 64), Ending::Fault],
     },
     Scenario {
@@ -38,7 +38,7 @@ pub const ALL: &[Scenario] = &[
         technique: "Linux fs context, as its user-space pattern: linear overflow from a page-sized buffer among sprayed messages into a message's length",
         goal: "a message's length is overwritten",
         run: messages,
-        effect: Chance::AtMost(1.0),
+        effect: Chance::Between(0.3, 1.0),
         ends: &[slot(Kind::Overflow, 4160), Ending::Fault],
     },
     Scenario {
@@ -48,6 +48,22 @@ pub const ALL: &[Scenario] = &[
         run: huffman,
         effect: Chance::Never,
         ends: &[slot(Kind::Overflow, 13824), Ending::Fault],
+    },
+    Scenario {
+        name: "CVE-2023-38545",
+        technique: "curl SOCKS5: a host name of 64 KiB in a buffer of 16 KiB; a callback lies after it",
+        goal: "the callback's record is overwritten",
+        run: socks,
+        effect: Chance::Never,
+        ends: &[slot(Kind::Overflow, 16448), Ending::Fault],
+    },
+    Scenario {
+        name: "CVE-2019-11932",
+        technique: "GIF decoder: a reallocation to no bytes frees a buffer twice, two frames share it with the decoder's record",
+        goal: "the record's function index is the attacker's",
+        run: gif,
+        effect: Chance::Never,
+        ends: &[slot(Kind::DoubleFree, 128)],
     },
     Scenario {
         name: "Heartbleed, the key",
@@ -62,7 +78,7 @@ pub const ALL: &[Scenario] = &[
         technique: "CVE-2014-0160: the same; eight connections have records of the same size",
         goal: "another connection's record is read",
         run: heartbleed_records,
-        effect: Chance::AtMost(1.0),
+        effect: Chance::Between(0.4, 0.97),
         ends: &[Ending::GoesOn, Ending::Fault],
     },
 ];
@@ -98,12 +114,13 @@ fn iconv(f: &Field) {
 }
 
 fn messages(f: &Field) {
-    let all = f.take_many::<32>(4088);
-    f.free(all[16]);
+    let before = f.take_many::<32>(4088);
+    f.free(before[16]);
     let buffer = f.take(4088);
+    let after = f.take_many::<64>(4088);
     fill_words(buffer, 4088 + 96, HIS);
-    let messages = || all.iter().filter(|&&at| at != all[16]);
-    f.goal(messages().any(|&message| get(message + 8) == HIS));
+    let mut messages = before.iter().chain(&after).filter(|&&at| at != before[16]);
+    f.goal(messages.any(|&message| get(message + 8) == HIS));
     f.free(buffer);
 }
 
@@ -117,6 +134,31 @@ fn huffman(f: &Field) {
     }
     f.goal((decoder..decoder + 296).step_by(8).any(|at| get(at) != 0));
     f.free(table);
+}
+
+fn socks(f: &Field) {
+    let buffer = f.take(16 << 10);
+    let callback = f.take(120);
+    // What else a program has, so that the name does not end where memory does.
+    f.take(120_000);
+    fill_words(callback, 120, 0);
+    fill_words(buffer, 64 << 10, HIS);
+    f.goal(get(callback + 8) == HIS);
+    f.free(buffer);
+}
+
+fn gif(f: &Field) {
+    let fillers = f.take_many::<7>(120);
+    let [buffer, other] = f.take_many(120);
+    f.free_all(&fillers);
+    f.free(buffer);
+    f.free(other);
+    f.free(buffer);
+    let records = f.take_many::<16>(120);
+    let decoder = records[9];
+    fill_words(decoder, 120, 0);
+    records.iter().enumerate().filter(|(i, _)| *i != 9).for_each(|(_, &frame)| put(frame + 8, HIS));
+    f.goal(get(decoder + 8) == HIS);
 }
 
 const RECORD: usize = 18_000;

@@ -13,7 +13,7 @@ pub const ALL: &[Scenario] = &[
         technique: "linear overflow from a buffer into the object that was allocated next",
         goal: FLAG,
         run: in_a_row,
-        effect: Chance::AtMost(0.05),
+        effect: Chance::Between(0.0, 0.05),
         ends: &[slot(Kind::Overflow, 96)],
     },
     Scenario {
@@ -21,7 +21,7 @@ pub const ALL: &[Scenario] = &[
         technique: "overflow into the lowest byte of a pointer in the object that was allocated next",
         goal: "the pointer leads elsewhere",
         run: pointer,
-        effect: Chance::AtMost(0.05),
+        effect: Chance::Between(0.0, 0.05),
         ends: &[slot(Kind::Overflow, 96)],
     },
     Scenario {
@@ -29,7 +29,15 @@ pub const ALL: &[Scenario] = &[
         technique: "1,000 objects, every second one freed, a buffer among them overflows into the next",
         goal: FLAG,
         run: holes,
-        effect: Chance::AtMost(0.95),
+        effect: Chance::Between(0.1, 0.9),
+        ends: &[slot(Kind::Overflow, 96)],
+    },
+    Scenario {
+        name: "grooming all around",
+        technique: "200 objects, a buffer, 200 more; the buffer overflows into the next",
+        goal: FLAG,
+        run: around,
+        effect: Chance::Between(0.7, 1.0),
         ends: &[slot(Kind::Overflow, 96)],
     },
     Scenario {
@@ -37,7 +45,7 @@ pub const ALL: &[Scenario] = &[
         technique: "64 objects; an index out of bounds writes one word to the next slot and nothing before it",
         goal: FLAG,
         run: jump,
-        effect: Chance::AtMost(1.0),
+        effect: Chance::Between(0.7, 1.0),
         ends: &[Ending::GoesOn, slot(Kind::WriteAfterFree, 96)],
     },
     Scenario {
@@ -45,7 +53,7 @@ pub const ALL: &[Scenario] = &[
         technique: "64 objects with secrets; 128 bytes past the end of a buffer are read",
         goal: "another object's secret is read",
         run: overread,
-        effect: Chance::AtMost(1.0),
+        effect: Chance::Between(0.7, 1.0),
         ends: &[Ending::GoesOn],
     },
     Scenario {
@@ -87,6 +95,15 @@ fn holes(f: &Field) {
     let buffer = f.take(SIZE);
     fill_words(buffer, STEP + 32, HIS);
     f.goal(all.iter().skip(1).step_by(2).any(|&at| get(at + AT) == HIS));
+    f.free(buffer);
+}
+
+fn around(f: &Field) {
+    let before = f.take_many::<200>(SIZE);
+    let buffer = f.take(SIZE);
+    let after = f.take_many::<200>(SIZE);
+    fill_words(buffer, STEP + 32, HIS);
+    f.goal(before.iter().chain(&after).any(|&at| get(at + AT) == HIS));
     f.free(buffer);
 }
 

@@ -45,7 +45,7 @@ pub const ALL: &[Scenario] = &[
         technique: "frees of eight other sizes fill the heap's whole quarantine, then 100 of the size are freed and 200 sprayed",
         goal: CONFUSED,
         run: flush_others,
-        effect: Chance::AtMost(0.5),
+        effect: Chance::Between(0.0, 0.3),
         ends: &[Ending::GoesOn],
     },
     Scenario {
@@ -53,7 +53,7 @@ pub const ALL: &[Scenario] = &[
         technique: "16 times 4,096 objects of the size are allocated and freed, then 4,096 sprayed",
         goal: CONFUSED,
         run: flush_long,
-        effect: Chance::AtLeast(0.5),
+        effect: Chance::Between(0.0, 0.6),
         ends: &[Ending::GoesOn],
     },
     Scenario {
@@ -61,7 +61,7 @@ pub const ALL: &[Scenario] = &[
         technique: "the attacker waits until the slot has a new owner, then writes by the stale pointer",
         goal: "the new owner's flag is overwritten",
         run: write_to_new_owner,
-        effect: Chance::AtLeast(0.99),
+        effect: Chance::Between(0.95, 1.0),
         ends: &[Ending::GoesOn],
     },
     Scenario {
@@ -69,7 +69,7 @@ pub const ALL: &[Scenario] = &[
         technique: "the attacker waits until the slot has a new owner of the same size, then frees the stale pointer",
         goal: "the new owner's object is wiped or handed out again",
         run: free_of_new_owner,
-        effect: Chance::AtLeast(0.99),
+        effect: Chance::Between(0.95, 1.0),
         ends: &[slot(Kind::DoubleFree, 96)],
     },
     Scenario {

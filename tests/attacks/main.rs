@@ -92,6 +92,11 @@ fn double_free() {
 }
 
 #[test]
+fn threads() {
+    judge("Threads");
+}
+
+#[test]
 fn use_after_free() {
     judge("Use after free");
 }
@@ -136,7 +141,7 @@ fn names_and_families_are_complete() {
     names.dedup();
     assert_eq!(names.len(), all);
     // One test above for each family.
-    assert_eq!(scenarios::FAMILIES.len(), 8);
+    assert_eq!(scenarios::FAMILIES.len(), 9);
 }
 
 #[test]

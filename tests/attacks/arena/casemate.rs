@@ -1,8 +1,11 @@
-//! The subject: Casemate through the functions that its C library is made of.
+//! The subject: Casemate through the functions that its C library is made of, and where a layout is
+//! part of the attack through `GlobalAlloc`.
+#![expect(unsafe_code, reason = "calls GlobalAlloc, rightly and wrongly")]
 
 use super::heap::Heap;
 use casemate::interface::{Claim, Interface, Origin, Request};
-use casemate::{Full, Light, Policy, Strict};
+use casemate::{Casemate, Full, Light, Policy, Strict};
+use std::alloc::{GlobalAlloc, Layout};
 use std::ptr::with_exposed_provenance_mut;
 
 /// The alignment of what C allocates.
@@ -37,6 +40,16 @@ impl<P: Policy> Heap for Interface<P> {
     fn free_sized(&self, at: usize, size: usize) {
         let claim = Claim::usual(Origin::Malloc, USUAL).sized(size);
         Interface::free(self, with_exposed_provenance_mut(at), claim);
+    }
+
+    fn allocate_layout(&self, layout: Layout) -> usize {
+        // SAFETY: no attack asks for a layout of no bytes.
+        unsafe { Casemate::<P>::new().alloc(layout) }.expose_provenance()
+    }
+
+    fn free_layout(&self, at: usize, layout: Layout) {
+        // SAFETY: none where it matters: the attacks pass what must not be passed.
+        unsafe { Casemate::<P>::new().dealloc(with_exposed_provenance_mut(at), layout) }
     }
 
     fn resize(&self, at: usize, size: usize) -> usize {

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 const VARIABLE: &str = "CASEMATE_ATTACK";
 
 /// Seconds that a child may take. The kernel ends it afterwards, by SIGALRM.
-const PATIENCE: u32 = 20;
+const PATIENCE: u32 = 60;
 
 /// Runs an attack on a heap in a process of its own.
 pub fn run(heap: &str, scenario: &Scenario) -> Outcome {

@@ -4,6 +4,7 @@
 
 use super::heap::{CASEMATE, Heap, LIGHT, STRICT};
 use super::memory::{get, put};
+use std::alloc::Layout;
 use std::cell::UnsafeCell;
 
 /// What a child exits with where nothing kills it. None is one that a shell or a panic uses.
@@ -80,6 +81,19 @@ impl Field {
     /// Frees, naming a size.
     pub fn free_sized(&self, at: usize, size: usize) {
         self.heap.free_sized(at, size);
+    }
+
+    /// An object as a Rust program asks for it. Ends the process if there is none.
+    pub fn take_layout(&self, layout: Layout) -> usize {
+        match self.heap.allocate_layout(layout) {
+            0 => leave(Exit::SetUp),
+            at => at,
+        }
+    }
+
+    /// Frees as a Rust program does.
+    pub fn free_layout(&self, at: usize, layout: Layout) {
+        self.heap.free_layout(at, layout);
     }
 
     /// Frees many.

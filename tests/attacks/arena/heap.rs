@@ -1,6 +1,7 @@
 //! The face that every attack sees: a C heap. Objects are addresses, as an attacker has them.
 
 use super::{casemate, naive};
+use std::alloc::Layout;
 
 /// Calls like those of C. They look safe and are not: attacks pass what must not be passed.
 pub trait Heap: Sync {
@@ -12,6 +13,14 @@ pub trait Heap: Sync {
     fn free(&self, at: usize);
     /// C23's `free_sized`, which is also C++'s sized `delete`.
     fn free_sized(&self, at: usize, size: usize);
+    /// What a Rust program's allocation comes to: without a layout, `malloc`.
+    fn allocate_layout(&self, layout: Layout) -> usize {
+        self.allocate(layout.size())
+    }
+    /// The same for its free: without a layout, the sized one.
+    fn free_layout(&self, at: usize, layout: Layout) {
+        self.free_sized(at, layout.size());
+    }
     /// `realloc`.
     fn resize(&self, at: usize, size: usize) -> usize;
 }

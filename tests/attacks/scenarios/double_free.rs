@@ -1,12 +1,9 @@
-//! Frees of what is not allocated any more, or by somebody else at the same time.
+//! Frees of what is not allocated any more.
 
 use crate::arena::field::Field;
 use crate::arena::memory::put;
 use crate::arena::scenario::{Chance, Ending, Scenario, slot};
-use crate::bare_thread::BareThread;
 use casemate::{Kind, Place};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 const OVERLAP: &str = "two live objects overlap";
 
@@ -58,14 +55,6 @@ pub const ALL: &[Scenario] = &[
         run: after_realloc,
         effect: Chance::Never,
         ends: &[slot(Kind::DoubleFree, 96)],
-    },
-    Scenario {
-        name: "racing frees",
-        technique: "two threads free one object at the same moment",
-        goal: OVERLAP,
-        run: racing,
-        effect: Chance::Never,
-        ends: &[slot(Kind::DoubleFree, 48), slot(Kind::RacingFree, 48)],
     },
 ];
 
@@ -135,38 +124,4 @@ fn after_realloc(f: &Field) {
     f.resize(a, 2000);
     f.free(a);
     look(f, 88);
-}
-
-static FIELD: OnceLock<Field> = OnceLock::new();
-static OBJECT: AtomicUsize = AtomicUsize::new(0);
-static ARRIVED: AtomicUsize = AtomicUsize::new(0);
-static RESULTS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
-
-/// Waits until both threads have come here for the `n`th time.
-fn meet(n: usize) {
-    ARRIVED.fetch_add(1, Ordering::SeqCst);
-    while ARRIVED.load(Ordering::SeqCst) < 2 * n {
-        std::hint::spin_loop();
-    }
-}
-
-fn race(result: &AtomicUsize) {
-    let Some(f) = FIELD.get() else { return };
-    let object = OBJECT.load(Ordering::SeqCst);
-    meet(1);
-    f.free(object);
-    meet(2);
-    result.store(f.take(40), Ordering::SeqCst);
-}
-
-fn racing(f: &Field) {
-    let object = f.take(40);
-    OBJECT.store(object, Ordering::SeqCst);
-    if FIELD.set(*f).is_err() {
-        return;
-    }
-    let threads = [|| race(&RESULTS[0]), || race(&RESULTS[1])].map(BareThread::start);
-    threads.into_iter().for_each(BareThread::join);
-    let [one, two] = [0, 1].map(|i| (RESULTS[i].load(Ordering::SeqCst), 40));
-    f.goal(Field::overlap(one, two));
 }

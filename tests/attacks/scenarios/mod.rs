@@ -8,6 +8,7 @@ pub mod known_bugs;
 pub mod neighbours;
 pub mod sizes;
 pub mod stale;
+pub mod threads;
 
 use crate::arena::scenario::Scenario;
 
@@ -16,6 +17,7 @@ pub const FAMILIES: &[(&str, &[Scenario])] = &[
     ("Boundary tags", boundary_tags::ALL),
     ("Free lists", free_lists::ALL),
     ("Double free", double_free::ALL),
+    ("Threads", threads::ALL),
     ("Use after free", stale::ALL),
     ("Neighbours", neighbours::ALL),
     ("Canaries", canaries::ALL),

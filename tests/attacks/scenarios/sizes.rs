@@ -1,8 +1,9 @@
-//! Frees that name a size.
+//! Frees that name a size or a layout.
 
 use crate::arena::field::Field;
 use crate::arena::scenario::{Chance, Scenario, slot};
 use casemate::Kind;
+use std::alloc::Layout;
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -21,7 +22,22 @@ pub const ALL: &[Scenario] = &[
         effect: Chance::Never,
         ends: &[slot(Kind::WrongSize, 224)],
     },
+    Scenario {
+        name: "rebuilt vector",
+        technique: "Rust: a vector is made from raw parts with a larger capacity than was allocated, and dropped",
+        goal: "two live objects overlap",
+        run: rebuilt,
+        effect: Chance::Never,
+        ends: &[slot(Kind::WrongSize, 32)],
+    },
 ];
+
+fn rebuilt(f: &Field) {
+    let (three, seven) = (Layout::new::<[u64; 3]>(), Layout::new::<[u64; 7]>());
+    let [a, next] = [f.take_layout(three), f.take_layout(three)];
+    f.free_layout(a, seven);
+    f.goal(Field::overlap((f.take_layout(seven), 56), (next, 24)));
+}
 
 fn too_large(f: &Field) {
     let [a, next] = f.take_many(24);

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Every run is a process of its own that corrupts nothing but its own heap. With 200 runs, the
-//! default, it takes about two minutes on two cores. `docs/attacks.md` is what `--markdown` writes.
+//! default, it takes about three minutes on two cores. `docs/attacks.md` is what `--markdown` writes.
 
 #[path = "../../tests/attacks/arena/mod.rs"]
 mod arena;

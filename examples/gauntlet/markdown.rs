@@ -22,8 +22,8 @@ asserts what is said of Casemate, by signal and exact words.
 Casemate ended the program afterwards, when it freed the objects and went on. *No effect*: the goal was
 not reached and the program went on. *Fault*: an access hit a guard. Other words are the line with
 which the heap aborted. Several outcomes have the number of runs before them. \"By construction\": no
-draw decides it, or one of 2^55 canaries. Otherwise the number of runs (processes) that reached the goal, and the 95 % interval
-of Clopper and Pearson.
+draw decides it, or one of 2^55 canaries. Otherwise the number of runs (processes) that reached the
+goal, and the 95 % interval of Clopper and Pearson.
 
 Attackers here know the heap that glibc and the naive one are, and try the same on Casemate; the rows
 in which that cannot work show what they run into. Rows that depend on no records (neighbours, use

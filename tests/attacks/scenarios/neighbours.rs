@@ -57,6 +57,14 @@ pub const ALL: &[Scenario] = &[
         ends: &[Ending::GoesOn],
     },
     Scenario {
+        name: "write to fresh memory",
+        technique: "an index far out of bounds writes to memory that was never handed out; 400 objects follow",
+        goal: "a new object has the attacker's word in it",
+        run: fresh,
+        effect: Chance::Between(0.7, 1.0),
+        ends: &[Ending::GoesOn],
+    },
+    Scenario {
         name: "overflow of a large object",
         technique: "linear overflow from one mapping of 3 MiB into another",
         goal: FLAG,
@@ -115,6 +123,14 @@ fn jump(f: &Field) {
     f.goal(others().any(|&at| get(at + AT) == HIS));
     f.free_all(&all);
     f.go_on(SIZE);
+}
+
+fn fresh(f: &Field) {
+    let buffer = f.take(SIZE);
+    put(buffer + STEP * 150 + AT, HIS);
+    let all = f.take_many::<400>(SIZE);
+    f.goal(all.iter().any(|&at| get(at + AT) == HIS));
+    f.free_all(&all);
 }
 
 fn overread(f: &Field) {

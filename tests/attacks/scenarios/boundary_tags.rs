@@ -1,0 +1,168 @@
+//! Attacks on records that a heap keeps next to its objects: sizes, flags and links.
+
+use crate::arena::field::{Field, is_variable, variable};
+use crate::arena::memory::{get, put, write};
+use crate::arena::scenario::{Chance, Ending, Scenario, slot};
+use casemate::Kind;
+
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "unlink",
+        technique: "overflow into the next chunk's tags, a forged free chunk is unlinked (Solar Designer, 2000)",
+        goal: "a static function index is overwritten",
+        run: unlink,
+        effect: Chance::Never,
+        ends: &[slot(Kind::Overflow, 2112)],
+    },
+    Scenario {
+        name: "unlink with a known pointer",
+        technique: "the same with links that pass the check for consistent links (how2heap: unsafe unlink)",
+        goal: "the program's pointer to its object points elsewhere",
+        run: unlink_known,
+        effect: Chance::Never,
+        ends: &[slot(Kind::Overflow, 2112)],
+    },
+    Scenario {
+        name: "large bin",
+        technique: "stale write to the links of a free chunk in a sorted list (how2heap: large bin attack)",
+        goal: "a static variable is overwritten, or an allocation is at an address of the attacker's choice",
+        run: large_bin,
+        effect: Chance::Never,
+        ends: &[slot(Kind::WriteAfterFree, 1088)],
+    },
+    Scenario {
+        name: "off-by-one NUL",
+        technique: "one NUL past the end clears the flag of a chunk in use, which merges with a forged one (house of einherjar)",
+        goal: "an allocation overlaps a live object",
+        run: nul,
+        effect: Chance::Never,
+        ends: &[slot(Kind::Overflow, 48)],
+    },
+    Scenario {
+        name: "overlapping chunks",
+        technique: "overflow into the next chunk's size, which is then freed (how2heap: overlapping chunks)",
+        goal: "an allocation overlaps a live object",
+        run: overlapping,
+        effect: Chance::Never,
+        ends: &[slot(Kind::Overflow, 32), slot(Kind::Underflow, 32)],
+    },
+    Scenario {
+        name: "size before the start",
+        technique: "a negative index overwrites the object's own size, which is then freed",
+        goal: "an allocation overlaps a live object",
+        run: underflow,
+        effect: Chance::Never,
+        ends: &[slot(Kind::Underflow, 96), Ending::Fault],
+    },
+    Scenario {
+        name: "house of muney",
+        technique: "a negative index overwrites a large object's size, so that its free also takes the next one",
+        goal: "an allocation overlaps a live object",
+        run: muney,
+        effect: Chance::Never,
+        ends: &[Ending::Fault],
+    },
+    Scenario {
+        name: "house of force",
+        technique: "overflow into the size of the top chunk, then a huge request (Malloc Maleficarum, 2005)",
+        goal: "an allocation is at an address of the attacker's choice",
+        run: force,
+        effect: Chance::Never,
+        ends: &[slot(Kind::Overflow, 272)],
+    },
+];
+
+/// Words that make `at` a free chunk below the one that starts `size` bytes further on.
+fn forge(at: usize, size: usize, next: usize, prev: usize) {
+    Field::put_all(at, &[0, size | 1, next, prev]);
+    put(at + size, size);
+}
+
+fn unlink(f: &Field) {
+    let [a, b, _] = f.take_many(2008);
+    let (index, attackers) = (variable(8), variable(512));
+    forge(a, 2000, index - 24, attackers);
+    put(a + 2008, 2016);
+    f.free(b);
+    f.goal(get(index) == attackers);
+    f.free(a);
+}
+
+fn unlink_known(f: &Field) {
+    let [a, b, _] = f.take_many(2008);
+    let pointer = variable(8);
+    put(pointer, a);
+    forge(a, 2000, pointer - 24, pointer - 16);
+    put(a + 2008, 2016);
+    f.free(b);
+    f.goal(get(pointer) != a);
+    f.free(a);
+}
+
+fn large_bin(f: &Field) {
+    let [one, _] = [f.take(1064), f.take(24)];
+    let [two, _] = [f.take(1048), f.take(24)];
+    f.free(one);
+    f.take(1080);
+    f.free(two);
+    // A chunk among the variables for a list with two links, a variable for one with four.
+    let (forged, index) = (variable(32), variable(8));
+    Field::put_all(forged, &[0, 1088 | 1, variable(512), variable(512)]);
+    put(one + 8, forged);
+    put(one + 24, index - 32);
+    let at = f.take(1080);
+    f.goal(get(index) != 0 || is_variable(at));
+    f.go_on(1064);
+}
+
+fn nul(f: &Field) {
+    let filler = f.take_many::<7>(248);
+    let [a, b, c, _] = [f.take(56), f.take(40), f.take(248), f.take(24)];
+    let size = Field::chunk(a + 112) - a;
+    Field::put_all(a, &[0, size | 1, a, a]);
+    put(b + 32, size);
+    write(b + 40, 0);
+    f.free_all(&filler);
+    f.free(c);
+    let overlaps = (0..8).any(|_| Field::overlap((f.take(344), 344), (b, 40)));
+    f.goal(overlaps);
+    f.free(b);
+}
+
+fn overlapping(f: &Field) {
+    let [a, b, c] = f.take_many(24);
+    put(a + 24, 64 | 1);
+    f.free(b);
+    f.goal(Field::overlap((f.take(56), 56), (c, 24)));
+    f.free(a);
+}
+
+fn underflow(f: &Field) {
+    let all = f.take_many::<128>(88);
+    let (a, next) = (all[40], all[41]);
+    put(a - 8, 112 | 1);
+    f.free(a);
+    f.goal(Field::overlap((f.take(104), 104), (next, 88)));
+}
+
+/// So large that together they do not raise glibc's threshold for mappings.
+const HALF: usize = 17 << 20;
+
+fn muney(f: &Field) {
+    let [one, two, _] = f.take_many(HALF);
+    let (below, above) = (one.min(two), one.max(two));
+    // Both objects, and the mark of a mapping of its own.
+    let both = ((above - below) + get(above - 8)) & !15;
+    put(below - 8, both | 3);
+    f.free(below);
+    f.goal((0..4).any(|_| Field::overlap((f.take(HALF), HALF), (above, HALF))));
+}
+
+fn force(f: &Field) {
+    let a = f.take(264);
+    put(a + 264, usize::MAX);
+    let top = a + 256;
+    f.try_take((variable(64) - 32).wrapping_sub(top));
+    f.goal(is_variable(f.try_take(24)));
+    f.free(a);
+}

@@ -43,16 +43,16 @@ fn sequences_hold() {
 #[test]
 fn pointers_hold() {
     let mut seen = pointers::Summary::default();
-    each(1200, 1600, |bytes| pointers::run::<Full>(bytes, Fault::None, &mut seen));
+    each(800, 1600, |bytes| pointers::run::<Full>(bytes, Fault::None, &mut seen));
     println!("{seen:?}");
-    assert!(seen.hits > 2 * seen.inputs && seen.misses > 5 * seen.inputs);
-    assert!(seen.answers.iter().all(|&n| n > 300) && seen.interior > 300);
+    assert!(seen.hits > seen.inputs && seen.misses > 5 * seen.inputs);
+    assert!(seen.answers.iter().all(|&n| n > 100) && seen.interior > 100);
 }
 
 #[test]
 fn resizes_hold() {
     let mut seen = realloc::Summary::default();
-    each(800, 1200, |bytes| realloc::run::<Full>(bytes, Fault::None, &mut seen));
+    each(500, 1200, |bytes| realloc::run::<Full>(bytes, Fault::None, &mut seen));
     println!("{seen:?}");
     assert!(seen.resized > 5 * seen.inputs && seen.stayed > seen.inputs);
     assert!(seen.foreign > seen.inputs && seen.crossed > 50 && seen.refused > seen.inputs);
@@ -68,7 +68,7 @@ fn look(seen: &misuse::Summary) {
 #[test]
 fn misuse_is_met() {
     let mut seen = misuse::Summary::default();
-    each(2500, 600, |bytes| misuse::run::<Full>(bytes, Fault::None, &mut seen));
+    each(2000, 600, |bytes| misuse::run::<Full>(bytes, Fault::None, &mut seen));
     look(&seen);
 }
 

@@ -174,7 +174,8 @@ impl<P: Policy> Pointers<'_, P> {
                 return at.unwrap_or(0) ^ 1 << (input.byte() % 64);
             }
         };
-        base.unwrap_or(plan.shared).wrapping_add_signed(input.distance())
+        let distance = if how >= 100 { 0 } else { input.distance() };
+        base.unwrap_or(plan.shared).wrapping_add_signed(distance)
     }
 
     fn right_here() {}
@@ -352,7 +353,7 @@ impl<P: Policy> Pointers<'_, P> {
         if left == 0 && self.lost != 0 {
             return Ok(());
         }
-        let right = behind == left && size == left && may == (len <= left && left != 0);
+        let right = behind == left && size == left && (len == 0 || may == (len <= left));
         expect(right, || format!("{at:#x}: {left} bytes are left, not {behind:#x} or {size:#x}"))?;
         // A violation only where an access would be wrong; none where it would fault anyway.
         let right = len == 0 || len > left || says.iter().all(Result::is_ok);

@@ -157,14 +157,24 @@ impl<P: Policy> Program<P> {
         self.live.remove(&at);
         self.used.insert(at);
         match (theirs, ours) {
-            // Resized in its place, then freed: no race at all.
-            (Ok(()), Ok(())) if moved_to.get() == at => {
-                self.leave(at, &object);
-                Ok(false)
-            }
-            (Ok(()), Ok(())) => {
-                Err(format!("both ends of {object:x?} at {at:#x} went well").into())
-            }
+            // The owner was in the middle of it when the other came: the fold tells, which comes
+            // before the slot is handed out again.
+            (Ok(()), Ok(())) => match self.bed.verify() {
+                Err(violation) if violation.kind == Kind::RacingFree => {
+                    Err(Stop::AtOnce(violation))
+                }
+                // Resized in its place while the other freed it: its new canary is a stale write.
+                Err(violation) if moved_to.get() == at && violation.address == at => {
+                    Err(Stop::AtOnce(Violation { kind: Kind::RacingFree, ..violation }))
+                }
+                Err(violation) => self.later(violation),
+                // Resized in its place, then freed: no race at all.
+                Ok(_) if moved_to.get() == at => {
+                    self.leave(at, &object);
+                    Ok(false)
+                }
+                Ok(_) => Err(format!("both ends of {object:x?} at {at:#x} went well").into()),
+            },
             // Whichever check notices first what the other thread does: that one is stopped.
             (Err(violation), _) | (_, Err(violation)) if violation.address == at => {
                 Err(Stop::AtOnce(Violation { kind: Kind::RacingFree, ..violation }))

@@ -16,7 +16,7 @@
 //! | second free, or resize, of an object whose address is not in use again | at once |
 //! | free or resize with another size or alignment | at once |
 //! | free of an address inside an object, or of a slot never handed out | at once |
-//! | two threads free, or free and resize, one object | one of them at least, at once |
+//! | two threads free, or free and resize, one object | one of them at least, at once; or the next walk finds it, and always before the slot is handed out again |
 //! | changed slack or canary of a live object | when it is freed or resized, at the latest |
 //! | changed canary of the object below, in the same slab | when the one above is freed by the thread that has both, at the latest |
 //! | changed canary, or margin of a large object | by the next walk over the invariants |

@@ -33,7 +33,7 @@ fn sequences() {
 fn pointers() {
     let mut seen = pointers::Summary::default();
     each("pointers", |bytes| pointers::run::<Full>(bytes, Fault::None, &mut seen));
-    assert!(seen.hits > 100 && seen.misses > 100, "{seen:?}");
+    assert!(seen.hits > 50 && seen.misses > 50, "{seen:?}");
 }
 
 #[test]

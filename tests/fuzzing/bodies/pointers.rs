@@ -74,7 +74,8 @@ pub fn run<P: Policy>(bytes: &[u8], fault: Fault, summary: &mut Summary) -> Resu
     pointers.summary.inputs += 1;
     pointers.populate(population, mode)?;
     for _ in 0..STEPS {
-        if input.is_empty() {
+        // After a lost copy the model is not all there is.
+        if input.is_empty() || pointers.lost != 0 {
             break;
         }
         pointers.step(&mut input)?;
@@ -130,6 +131,10 @@ impl<P: Policy> Pointers<'_, P> {
             }
             9..=11 => {
                 let at = self.address(input);
+                // A refused one ends the input, so there are few.
+                if kind >> 4 != 0 && !self.live.contains_key(&at) {
+                    return self.look(at, 1);
+                }
                 self.resize(who, at, 1 << (kind >> 4), kind & 16 != 0)
             }
             _ => {
@@ -349,10 +354,6 @@ impl<P: Policy> Pointers<'_, P> {
             Some((start, object)) => start + object.size - at,
             None => 0,
         };
-        // A copy that was lost is an object of which the model does not know.
-        if left == 0 && self.lost != 0 {
-            return Ok(());
-        }
         let right = behind == left && size == left && (len == 0 || may == (len <= left));
         expect(right, || format!("{at:#x}: {left} bytes are left, not {behind:#x} or {size:#x}"))?;
         // A violation only where an access would be wrong; none where it would fault anyway.

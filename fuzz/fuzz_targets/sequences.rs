@@ -7,34 +7,22 @@
 //! ```
 #![no_main]
 
-#[path = "../../tests/model/harness/mod.rs"]
-mod harness;
+#[allow(dead_code, reason = "the other targets' bodies")]
+#[path = "../../tests/fuzzing/bodies/mod.rs"]
+mod bodies;
 
+use bodies::harness::subject::Own;
+use bodies::sequences::State;
 use casemate::Full;
-use harness::pool::Pool;
-use harness::run::{Summary, run};
-use harness::sequence::{THREADS, largest};
-use harness::subject::Own;
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 
-/// Inputs that one heap serves: enough for reuse and adoption, few enough to walk it quickly.
-const HISTORY: usize = 16;
-/// Objects are kept smaller than in the model test, or the fuzzer would dwell on page faults.
-const LARGEST: usize = 4 << 20;
-
 thread_local! {
-    static STATE: RefCell<(Option<Pool<Own<Full>>>, Summary)> = RefCell::default();
+    static STATE: RefCell<State<Own<Full>>> = RefCell::default();
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    STATE.with_borrow_mut(|(pool, summary)| {
-        if summary.sequences % HISTORY == 0 {
-            pool.take().map(Pool::end);
-        }
-        let pool = pool.get_or_insert_with(|| Pool::new(Own::new(), THREADS));
-        if let Err(what) = run(pool, bytes, largest(bytes).min(LARGEST), summary) {
-            panic!("{what}");
-        }
-    });
+    if let Err(what) = STATE.with_borrow_mut(|state| state.run(bytes, Own::new)) {
+        panic!("{what}");
+    }
 });

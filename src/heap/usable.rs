@@ -66,7 +66,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         let Some((id, offset)) = region.locate(at, state.frontier()) else { return 0 };
         let group = group(region, id.slab, id.group as usize);
         let slot = id.slot as usize;
-        if group.own.live.load(Acquire) & bit(slot) == 0 {
+        // Claimed: another thread has freed it, and its owner has not taken notice yet.
+        let live = group.own.live.load(Acquire) & !group.others.claim.load(Relaxed);
+        if live & bit(slot) == 0 {
             return 0;
         }
         match group.record(slot) {

@@ -105,12 +105,12 @@ fn turn(bytes: &[u8; STEP], threads: usize, largest: usize) -> Turn {
 }
 
 /// 1 to 64 KiB; the alignments of ordinary programs more often.
-fn align(byte: u8) -> usize {
+pub fn align(byte: u8) -> usize {
     if byte < 176 { 1 << (byte % 5) } else { 1 << (byte % 17) }
 }
 
 /// 1 to `largest`: spread evenly over the doublings, or next to where something changes.
-fn size([s0, s1, s2, s3]: [u8; 4], align: usize, largest: usize) -> usize {
+pub fn size([s0, s1, s2, s3]: [u8; 4], align: usize, largest: usize) -> usize {
     let small = usize::from(s1) | usize::from(s2) << 8;
     let near = usize::from(s2 % 5);
     let size = match s0 >> 5 {

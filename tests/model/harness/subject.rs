@@ -11,6 +11,9 @@ use std::fmt::Debug;
 use std::ptr::null_mut;
 use std::sync::{Mutex, PoisonError};
 
+/// Most pages of a guard around a large object.
+const GUARD_PAGES: usize = 16;
+
 /// What became of an operation, or what the heap found wrong.
 pub type Outcome<T> = Result<T, String>;
 
@@ -44,19 +47,37 @@ fn said<T, E: Debug>(outcome: Result<T, E>) -> Outcome<T> {
     outcome.map_err(|violation| format!("the heap found {violation:?}"))
 }
 
-/// A heap of its own, and its start-up page.
-pub struct Own<P: Policy>(Heap<'static, Linux, P>, &'static Frozen);
+/// What stays of a heap for the life of the process.
+struct Kept {
+    frozen: Frozen,
+    /// Large objects that were handed out: they lie anywhere.
+    large: Mutex<Vec<(usize, usize)>>,
+}
+
+/// A heap of its own, and what stays of it.
+pub struct Own<P: Policy>(Heap<'static, Linux, P>, &'static Kept);
 
 static OPTIONS: Options = Options::DEFAULT;
-static KEPT: Mutex<Vec<&Frozen>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<&Kept>> = Mutex::new(Vec::new());
 
 impl<P: Policy> Own<P> {
     /// A new heap. It stays for the life of the process.
     pub fn new() -> Self {
-        let frozen: &'static Frozen = Box::leak(Box::new(Frozen::new()));
+        let kept = Kept { frozen: Frozen::new(), large: Mutex::default() };
+        let kept: &'static Kept = Box::leak(Box::new(kept));
         // Kept where a leak checker looks.
-        KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(frozen);
-        Own(Heap::new(frozen, &OPTIONS), frozen)
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+        Own(Heap::new(&kept.frozen, &OPTIONS), kept)
+    }
+
+    /// Remembers a large object, for the heap's end.
+    fn note(&self, object: *mut u8, size: usize) {
+        let plan = self.1.frozen.plan();
+        let inside = object.addr().wrapping_sub(plan.slots) < plan.regions << plan.region_shift;
+        if !object.is_null() && !inside {
+            let mut large = self.1.large.lock().unwrap_or_else(PoisonError::into_inner);
+            large.push((object.addr(), size));
+        }
     }
 }
 
@@ -72,6 +93,7 @@ impl<P: Policy> Subject for Own<P> {
     fn allocate(&self, layout: Layout, zeroed: bool) -> Outcome<*mut u8> {
         let object = said(self.0.allocate(Request::layout(layout)))?;
         let object = object.map_or(null_mut(), |object| object.as_ptr());
+        self.note(object, layout.size());
         if zeroed && !Self::ZERO && !object.is_null() {
             // SAFETY: just allocated with this many bytes.
             unsafe { object.write_bytes(0, layout.size()) };
@@ -87,7 +109,9 @@ impl<P: Policy> Subject for Own<P> {
         let old = Request::layout(layout);
         let new = Request { size, ..old };
         let moved = said(self.0.reallocate(object.expose_provenance(), Some(&old), &new))?;
-        Ok(moved.map_or(null_mut(), |object| object.as_ptr()))
+        let moved = moved.map_or(null_mut(), |object| object.as_ptr());
+        self.note(moved, size);
+        Ok(moved)
     }
 
     fn verify(&self) -> Outcome<Verified> {
@@ -99,9 +123,17 @@ impl<P: Policy> Subject for Own<P> {
     }
 
     fn discard(&self) {
-        let plan = self.1.plan();
-        // Else shrinking a failure would run out of address space after some twenty heaps.
-        let _ = Linux::unmap(plan.slots, plan.regions << plan.region_shift);
+        let plan = self.1.frozen.plan();
+        let nothing = plan.nothing;
+        // Else shrinking a failure would run out of address space after some twenty heaps, and a
+        // fuzzer of mappings.
+        let _ = Linux::unmap(plan.slots, nothing.start + nothing.len - plan.slots);
         let _ = Linux::unmap(plan.meta.0, plan.meta.1);
+        let (page, guards) = (1 << plan.page_shift, GUARD_PAGES << plan.page_shift);
+        let mut large = self.1.large.lock().unwrap_or_else(PoisonError::into_inner);
+        for (at, size) in large.drain(..) {
+            let (start, end) = (at & !(page - 1), (at + size).next_multiple_of(page));
+            let _ = Linux::unmap(start - guards, end - start + 2 * guards);
+        }
     }
 }

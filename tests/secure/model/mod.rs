@@ -1,5 +1,5 @@
 //! Sequences of operations against a model. The body in `run` takes any bytes, so that a fuzz
-//! target can include this folder; the test below feeds it random ones.
+//! target can include this folder; the tests below feed it random ones and the stored ones.
 
 //!
 //! In processes of their own: the sequences free what is not theirs to free any more, which in a
@@ -11,6 +11,7 @@ use crate::child;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use run::run;
+use std::path::Path;
 
 #[test]
 fn sequences() {
@@ -39,6 +40,23 @@ fn a_long_history() {
                 })
                 .collect();
             run(&bytes).unwrap();
+        }
+    });
+}
+
+/// The stored inputs of the fuzz target.
+#[test]
+fn the_stored_corpus_holds() {
+    child::run("model::the_stored_corpus_holds", || {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/secure");
+        let mut paths: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        assert!(paths.len() >= 5);
+        for path in paths {
+            if let Err(what) = run(&std::fs::read(&path).unwrap()) {
+                panic!("{}: {what}", path.display());
+            }
         }
     });
 }

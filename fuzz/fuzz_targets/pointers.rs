@@ -1,0 +1,22 @@
+//! Any `usize` as a pointer, see `tests/fuzzing/bodies/pointers.rs`.
+//!
+//! ```text
+//! cargo +nightly fuzz run pointers
+//! cargo fuzz run --sanitizer none pointers        (stable)
+//! ```
+#![no_main]
+
+#[allow(dead_code, reason = "the other targets' bodies")]
+#[path = "../../tests/fuzzing/bodies/mod.rs"]
+mod bodies;
+
+use bodies::fault::Fault;
+use bodies::pointers::{Summary, run};
+use casemate::Full;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Err(what) = run::<Full>(bytes, Fault::None, &mut Summary::default()) {
+        panic!("{what}");
+    }
+});

@@ -1,0 +1,22 @@
+//! Chains of resizes, see `tests/fuzzing/bodies/realloc.rs`.
+//!
+//! ```text
+//! cargo +nightly fuzz run realloc
+//! cargo fuzz run --sanitizer none realloc        (stable)
+//! ```
+#![no_main]
+
+#[allow(dead_code, reason = "the other targets' bodies")]
+#[path = "../../tests/fuzzing/bodies/mod.rs"]
+mod bodies;
+
+use bodies::fault::Fault;
+use bodies::realloc::{Summary, run};
+use casemate::Full;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Err(what) = run::<Full>(bytes, Fault::None, &mut Summary::default()) {
+        panic!("{what}");
+    }
+});

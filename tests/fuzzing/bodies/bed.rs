@@ -1,0 +1,175 @@
+//! A heap made for one input, and its end: everything it took from the kernel goes back.
+
+#![expect(unsafe_code, reason = "a heap of its own, by its unsafe interface")]
+
+use super::fault::Fault;
+use super::reach::page;
+use super::second::Who;
+use casemate::heap::{Claim, Frozen, Heap, Options, Plan, Request};
+use casemate::os::{Linux, Os};
+use casemate::{Policy, Verified, Violation};
+use std::alloc::Layout;
+use std::ptr::{NonNull, with_exposed_provenance_mut};
+
+static OPTIONS: Options = Options::DEFAULT;
+
+/// Allocations as a guest before a thread earns a heap; see `heap/entry.rs`.
+const GUEST: u32 = 64;
+/// Most pages of a guard around a large object.
+const GUARD_PAGES: usize = 16;
+
+/// What a heap says.
+pub type Said<T> = Result<T, Violation>;
+
+/// A heap and the two threads that use it.
+pub struct Bed<P: Policy> {
+    heap: Heap<'static, Linux, P>,
+    frozen: *mut Frozen,
+    fault: Fault,
+    guests: u8,
+    /// The latest allocation, for a fault.
+    last: (Layout, usize),
+    /// Large objects that it handed out, wherever they lie.
+    large: Vec<(usize, usize)>,
+}
+
+impl<P: Policy> Bed<P> {
+    /// A new heap, started. `guests`: bit 0 and 1 for threads that stay guests for their first
+    /// allocations; the others have a heap from the first one on.
+    pub fn new(guests: u8, fault: Fault) -> Self {
+        let frozen = Box::into_raw(Box::new(Frozen::new()));
+        // SAFETY: freed at the end of the bed, when no thread uses the heap any more.
+        let heap = Heap::new(unsafe { &*frozen }, &OPTIONS);
+        heap.start().expect("there is address space for a heap");
+        for (i, who) in Who::ALL.into_iter().enumerate() {
+            let word = if guests >> i & 1 != 0 { 0 } else { GUEST };
+            who.does(move || Linux::thread().word.set(word));
+        }
+        Bed { heap, frozen, fault, guests, last: (Layout::new::<()>(), 0), large: Vec::new() }
+    }
+
+    /// Where everything is.
+    pub fn plan(&self) -> &Plan {
+        // SAFETY: as in `new`.
+        unsafe { &*self.frozen }.plan()
+    }
+
+    /// The heap itself.
+    pub fn heap(&self) -> Heap<'static, Linux, P> {
+        self.heap
+    }
+
+    /// Whether an address lies where slots are.
+    pub fn has_slots_at(&self, at: usize) -> bool {
+        at.wrapping_sub(self.plan().slots) < self.plan().regions << self.plan().region_shift
+    }
+
+    /// Memory, or 0.
+    pub fn allocate(&mut self, who: Who, layout: Layout) -> Said<usize> {
+        let heap = self.heap;
+        let request = Request::layout(layout);
+        let at = self.fault.hear(who.does(move || heap.allocate(request).map(address)))?;
+        let at = match self.fault {
+            Fault::Repeats if self.last.0 == layout => self.last.1,
+            _ => at,
+        };
+        self.last = (layout, at);
+        self.note(at, layout.size());
+        Ok(at)
+    }
+
+    /// Frees, saying this.
+    pub fn free(&self, who: Who, at: usize, claim: Claim) -> Said<()> {
+        let heap = self.heap;
+        self.fault.hear(who.does(move || heap.free_claiming(at, claim)))
+    }
+
+    /// Resizes: an address, or 0.
+    pub fn resize(&mut self, who: Who, at: usize, claim: Claim, new: Request) -> Said<usize> {
+        let heap = self.heap;
+        let resized = who.does(move || heap.reallocate_claiming(at, claim, &new).map(address));
+        let at = self.fault.hear(resized)?;
+        if self.fault == Fault::Loses && at != 0 {
+            // SAFETY: live with a byte at least; the body's threads wait for this one.
+            unsafe { with_exposed_provenance_mut::<u8>(at).write(0) };
+        }
+        self.note(at, new.size);
+        Ok(at)
+    }
+
+    /// Both threads at the same time.
+    pub fn race<A: Send + 'static, B>(
+        &self,
+        theirs: impl FnOnce(Heap<'static, Linux, P>) -> A + Send + 'static,
+        ours: impl FnOnce(Heap<'static, Linux, P>) -> B,
+    ) -> (A, B) {
+        let heap = self.heap;
+        super::second::both(move || theirs(heap), || ours(heap))
+    }
+
+    /// What a race of frees gave, as heard.
+    pub fn heard<T: Default>(&self, outcome: Said<T>) -> Said<T> {
+        self.fault.hear(outcome)
+    }
+
+    /// Whether a thread may be without a heap of its own.
+    pub fn has_guest(&self, who: Who) -> bool {
+        self.guests >> (who as u8) & 1 != 0
+    }
+
+    /// Remembers a large object, for the end.
+    pub fn note(&mut self, at: usize, size: usize) {
+        if at != 0 && !self.has_slots_at(at) && self.large.last() != Some(&(at, size)) {
+            self.large.push((at, size));
+        }
+    }
+
+    /// Both threads walk over the invariants: each sees its own heap and what is nobody's. What
+    /// they saw together.
+    pub fn verify(&self) -> Said<Verified> {
+        let mut seen = self.walk()?;
+        seen.objects += usize::from(self.fault == Fault::Miscounts);
+        Ok(seen)
+    }
+
+    fn walk(&self) -> Said<Verified> {
+        let heap = self.heap;
+        let walk = |who: Who| self.fault.hear(who.does(move || heap.verify()));
+        let (mut all, second) = (walk(Who::First)?, walk(Who::Second)?);
+        // A thread without a heap sees what is nobody's.
+        let word = Linux::thread().word.replace(0);
+        let common = self.fault.hear(heap.verify());
+        Linux::thread().word.set(word);
+        all.objects = (all.objects + second.objects).saturating_sub(common?.objects);
+        Ok(all)
+    }
+}
+
+impl<P: Policy> Drop for Bed<P> {
+    fn drop(&mut self) {
+        for who in Who::ALL {
+            who.does(|| Linux::thread().word.set(0));
+        }
+        let plan = *self.plan();
+        let (slots, nothing) = (plan.slots, plan.nothing);
+        let _ = Linux::unmap(slots, nothing.start + nothing.len - slots);
+        let _ = Linux::unmap(plan.meta.0, plan.meta.1);
+        for &(at, size) in &self.large {
+            let (start, guards) = (at & !(page() - 1), GUARD_PAGES * page());
+            let end = (at + size).next_multiple_of(page());
+            let _ = Linux::unmap(start - guards, end - start + 2 * guards);
+        }
+        // SAFETY: made by `new`; both threads have forgotten the heap.
+        drop(unsafe { Box::from_raw(self.frozen) });
+    }
+}
+
+/// The address of an object, 0 for none: it may go from thread to thread.
+pub fn address(object: Option<NonNull<u8>>) -> usize {
+    object.map_or(0, |object| object.as_ptr().expose_provenance())
+}
+
+/// A claim that an object was allocated with this layout.
+pub fn exact(layout: Layout) -> Claim {
+    Claim::exact(Request::layout(layout))
+}

@@ -120,9 +120,11 @@ pub(super) fn move_pages(from: usize, to: usize, len: usize) -> Result<(), MapEr
     if moved == libc::MAP_FAILED {
         let error = cause(errno());
         // A move that fails late has unmapped `to` already; the hole must not be given to others.
-        // If nothing was unmapped, the range is occupied and this does nothing.
-        let _ = reserve(to, len);
-        return Err(error);
+        return match reserve(to, len) {
+            // Nothing was unmapped.
+            Err(MapError::Occupied) => Err(error),
+            Ok(()) | Err(_) => Err(MapError::Occupied),
+        };
     }
     moved.expose_provenance();
     Ok(())

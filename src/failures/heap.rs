@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "forks, limits, objects of no bytes")]
 
 use super::objects::{Held, Named, Object};
-use super::sweep::{Workload, sweep};
+use super::sweep::{Workload, as_it_is, sweep, wait_for};
 use crate::interface::{Claim, Origin, Request};
 use crate::os::Linux;
 use crate::os::linux::failing::{Call, Calls, disarm};
@@ -42,8 +42,6 @@ const HEAP: &[Call] = &[
 /// No markers: an older kernel.
 const OLDER: Calls =
     Calls::NONE.and(Call::Guard).and(Call::Unguard).and(Call::Move).and(Call::Seal);
-
-fn as_it_is() {}
 
 fn limit_address_space(bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
@@ -246,18 +244,7 @@ fn forks<P: Named>() {
             // SAFETY: without exit handlers.
             unsafe { libc::_exit(0) };
         }
-        let mut status = 0;
-        // SAFETY: our own child, a valid place.
-        while unsafe { libc::waitpid(pid, &raw mut status, 0) } != pid {}
-        // Its last words are in the parent's place for them.
-        if libc::WIFSIGNALED(status) {
-            // SAFETY: ends this process as its child was.
-            unsafe {
-                libc::signal(libc::WTERMSIG(status), libc::SIG_DFL);
-                libc::kill(libc::getpid(), libc::WTERMSIG(status));
-            }
-        }
-        assert_eq!(status, 0);
+        wait_for(pid);
         held.add_all::<P>((0..100).map(|i| 40 + i));
     }
     recover::<P>(held);

@@ -16,4 +16,6 @@
 
 mod heap;
 mod objects;
+#[cfg(feature = "secure")]
+mod secure;
 mod sweep;

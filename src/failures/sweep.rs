@@ -36,6 +36,25 @@ pub struct Workload {
     pub runs: u64,
 }
 
+/// Of a workload for which nothing has to be prepared.
+pub fn as_it_is() {}
+
+/// In a workload: waits for a child of its own, and ends as it did if that was not well.
+pub fn wait_for(pid: libc::pid_t) {
+    let mut status = 0;
+    // SAFETY: our own child; a valid place for its status.
+    while unsafe { libc::waitpid(pid, &raw mut status, 0) } != pid {}
+    if libc::WIFSIGNALED(status) {
+        // Its last words are in the place for this one's.
+        // SAFETY: ends this process.
+        unsafe {
+            libc::signal(libc::WTERMSIG(status), libc::SIG_DFL);
+            libc::kill(libc::getpid(), libc::WTERMSIG(status));
+        }
+    }
+    assert_eq!(status, 0, "the child's status");
+}
+
 /// How a sequence of failures goes on.
 const FOR_EVER: u64 = u64::MAX;
 const WAYS: [(&str, u64, bool); 5] = [

@@ -184,10 +184,19 @@ pub fn disarm() {
     SET.store(0, Relaxed);
 }
 
+fn record() -> &'static Record {
+    // SAFETY: null, or a record that stays, by the argument's type.
+    unsafe { RECORD.load(Relaxed).as_ref() }.unwrap_or(&OWN)
+}
+
+/// Whether such a call was made to fail.
+pub fn has_failed(call: Call) -> bool {
+    record().failed[call as usize].load(Relaxed) != 0
+}
+
 /// The error that this call is to give, if any.
 fn refused(call: Call) -> Option<c_int> {
-    // SAFETY: null, or a record that stays, by the argument's type.
-    let record = unsafe { RECORD.load(Relaxed).as_ref() }.unwrap_or(&OWN);
+    let record = record();
     record.seen[call as usize].fetch_add(1, Relaxed);
     let never = Calls(NEVER.load(Relaxed)).has(call);
     if !never {

@@ -2,10 +2,10 @@
 #![expect(unsafe_code, reason = "forks, limits, objects of no bytes")]
 
 use super::objects::{Held, Named, Object};
-use super::sweep::{Workload, as_it_is, sweep, wait_for};
+use super::sweep::{Workload, as_it_is, run, sweep, wait_for};
 use crate::interface::{Claim, Origin, Request};
 use crate::os::Linux;
-use crate::os::linux::failing::{Call, Calls, disarm};
+use crate::os::linux::failing::{Call, Calls, Plan, disarm};
 use crate::policy::{Full, Light, Strict};
 use std::sync::mpsc::channel;
 use std::vec::Vec;
@@ -337,4 +337,30 @@ fn threads_and_children() {
     ];
     let expected = [Call::AtFork, Call::Key, Call::KeyValue, Call::WipeOnFork, Call::Random];
     sweep("failures::heap::threads_and_children", &workloads, &expected);
+}
+
+/// A double free.
+fn misuse() {
+    let object = Object::new::<Full>(40, 8, 1).expect("memory");
+    object.free::<Full>();
+    object.free_again::<Full>();
+}
+
+#[test]
+fn the_end_comes_whatever_fails() {
+    const LINE: &str = "casemate: double free (size class 48)\n";
+    let all = |calls: &[Call]| calls.iter().fold(Calls::NONE, |set, &call| set.and(call));
+    for (calls, status, words) in [
+        (Calls::NONE, libc::SIGABRT, LINE),
+        (all(&[Call::Write]), libc::SIGABRT, ""),
+        // The status that a shell shows for SIGABRT.
+        (all(&[Call::Kill]), 128 + libc::SIGABRT, LINE),
+        (all(&[Call::Who, Call::Kill]), 128 + libc::SIGABRT, LINE),
+        (all(&[Call::Kill, Call::Exit]), libc::SIGILL, LINE),
+        (all(&[Call::Write, Call::Who, Call::Kill, Call::Exit]), libc::SIGILL, ""),
+    ] {
+        let plan = Plan { never: calls, ..Plan::NOTHING };
+        let (_, ended) = run(&work("the end", misuse, 1), &plan);
+        assert_eq!(ended, Err((status, words.into())), "{calls:?}");
+    }
 }

@@ -113,6 +113,11 @@ impl Object {
         P::heap().free(self.pointer(), self.claim());
     }
 
+    /// What must not be done.
+    pub fn free_again<P: Named>(self) {
+        P::heap().free(self.pointer(), self.claim());
+    }
+
     /// Gives it another size; it stays as it is if there is no memory.
     pub fn resize<P: Named>(self, size: usize) -> Object {
         self.check();

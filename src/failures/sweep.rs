@@ -268,7 +268,7 @@ fn parse(text: &str) -> Option<Plan> {
 
 /// Runs the workload in a child; what it called, and signal or status with the last words unless
 /// it ended well.
-fn run(workload: &Workload, plan: &Plan) -> (&'static Record, Result<(), (i32, String)>) {
+pub fn run(workload: &Workload, plan: &Plan) -> (&'static Record, Result<(), (i32, String)>) {
     let record = shared();
     let name = c"last words";
     // SAFETY: a new descriptor, owned by the file.

@@ -297,13 +297,13 @@ const fn short(workload: Workload) -> Workload {
 fn the_heap_starts_and_serves() {
     let workloads = [
         work("start", start::<Full>, 10),
-        work("start, strict", start::<Strict>, 6),
+        work("start, strict", start::<Strict>, 0),
         short(work("start, little address space", start::<Full>, 6)),
         work("small", small::<Full>, 6),
         work("small, strict", small::<Strict>, 6),
         older(work("small, no markers", small::<Full>, 6)),
         short(work("small, little address space", small::<Full>, 6)),
-        work("small, light", small::<Light>, 4),
+        work("small, light", small::<Light>, 0),
         work("aligned", aligned::<Full>, 5),
         work("nothing", nothing::<Full>, 5),
         short(work("nothing, little address space", nothing::<Full>, 4)),
@@ -317,10 +317,10 @@ fn large_objects_and_memory_given_back() {
         work("large", large::<Full>, 6),
         older(work("large, no markers", large::<Full>, 5)),
         short(work("large, little address space", large::<Full>, 5)),
-        work("large, strict", large::<Strict>, 4),
+        work("large, strict", large::<Strict>, 0),
         work("trim", trim::<Full>, 6),
         older(work("trim, no markers", trim::<Strict>, 5)),
-        short(work("trim, little address space", trim::<Full>, 5)),
+        short(work("trim, little address space", trim::<Full>, 0)),
         work("lowered", lowered::<Full>, 6),
     ];
     sweep("failures::heap::large_objects_and_memory_given_back", &workloads, HEAP);
@@ -330,7 +330,7 @@ fn large_objects_and_memory_given_back() {
 fn threads_and_children() {
     let workloads = [
         work("threads", threads::<Full>, 5),
-        work("threads, strict", threads::<Strict>, 4),
+        work("threads, strict", threads::<Strict>, 0),
         older(short(work("threads, little address space", threads::<Full>, 4))),
         work("forks", forks::<Full>, 6),
         older(work("forks, strict", forks::<Strict>, 4)),

@@ -1,17 +1,15 @@
 //! Layer: faces, tests only. Secure memory's workloads.
 #![expect(unsafe_code, reason = "forks, limits, guards over raw buffers")]
 
-#[path = "../../tests/secure/raw.rs"]
-#[expect(dead_code, reason = "not all of it is used here")]
-mod raw;
-
 use super::sweep::{Workload, as_it_is, sweep, wait_for};
 use crate::os::linux::failing::{Call, Calls, disarm, has_failed};
+use crate::secure::controls::raw::{
+    OWN, POOL, alloc, fill, is_all, is_mapped, non_null, protect, query, resize, try_free,
+};
 use crate::secure::{
     Access, AccessGuard, ErrorKind, Freed, Policy, Requirements, secure_stats, secure_trim,
     secure_verify,
 };
-use raw::{OWN, POOL, alloc, fill, is_all, is_mapped, non_null, protect, query, resize, try_free};
 use std::vec::Vec;
 
 /// What secure memory asks of the kernel.
@@ -360,17 +358,17 @@ fn secure_memory_under_each_policy() {
     let workloads = [
         work("pool", pool, 20),
         without(work("pool, no memfd_secret", pool, 12), NO_SECRET),
-        without(work("pool, no mlock", pool, 8), NO_LOCK),
+        without(work("pool, no mlock", pool, 0), NO_LOCK),
         limited(work("pool, little locked memory", pool, 12)),
         work("own pages", own_pages, 16),
-        without(work("own pages, older kernel", own_pages, 10), OLDER),
+        without(work("own pages, older kernel", own_pages, 0), OLDER),
         limited(work("own pages, little locked memory", own_pages, 10)),
         work("insisting", insisting, 12),
         limited(work("insisting, little locked memory", insisting_on_much, 10)),
         without(work("insisting, no memfd_secret", insisting, 8), NO_SECRET),
         without(work("insisting, no DONTFORK", insisting, 6), NO_NO_FORK),
         work("access", access, 14),
-        without(work("access, older kernel", access, 8), OLDER),
+        without(work("access, older kernel", access, 0), OLDER),
         work("secure forks", forks, 14),
         without(work("secure forks, no memfd_secret", forks, 8), NO_SECRET),
         without(work("secure forks, no DONTFORK", forks, 8), NO_NO_FORK),

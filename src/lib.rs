@@ -49,6 +49,8 @@ mod bodies;
 pub mod canary;
 #[cfg(not(loom))]
 mod copy;
+#[cfg(all(test, not(loom)))]
+mod failures;
 #[cfg(not(loom))]
 mod fatal;
 #[cfg(not(loom))]

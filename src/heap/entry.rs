@@ -176,6 +176,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if number >= self.frozen.most_heaps() {
             return None;
         }
+        // Before the mapping: what is mapped and then not used could not be mapped again.
+        let random = Stream::from_kernel::<O>()?;
         let heap = self.frozen.heap(number);
         let at = (&raw const *heap).addr();
         // What was reserved may have been cut since, under a lowered limit.
@@ -183,7 +185,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !opened {
             O::map(at, ThreadHeap::STRIDE).ok()?;
         }
-        heap.set_up(number as u32, standing, Stream::from_kernel::<O>()?);
+        heap.set_up(number as u32, standing, random);
         shared.heaps.store(number as u32 + 1, Relaxed);
         Some(number)
     }

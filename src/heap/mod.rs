@@ -21,6 +21,8 @@ pub mod frozen;
 mod guarded;
 #[cfg(test)]
 mod held;
+#[cfg(test)]
+mod lost;
 mod nothing;
 mod queue;
 mod realloc;

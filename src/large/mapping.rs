@@ -117,13 +117,18 @@ pub fn retire<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> boo
         return true;
     }
     let keep = grounds.ground.reserved && grounds.state_limit() == 0;
-    if keep
-        && O::close(mapping.map, mapping.map_len).is_ok()
-        && O::discard(mapping.map, mapping.map_len).is_ok()
-    {
+    let closed = keep && O::close(mapping.map, mapping.map_len).is_ok();
+    if closed && O::discard(mapping.map, mapping.map_len).is_ok() {
         return true;
     }
-    O::unmap(mapping.map, mapping.map_len).is_err()
+    if O::unmap(mapping.map, mapping.map_len).is_ok() {
+        return false;
+    }
+    if !closed && O::close(mapping.data, mapping.data_len).is_err() {
+        // The kernel refuses everything: it stays accessible, but holds nothing.
+        super::clear(mapping.data, mapping.data + mapping.data_len);
+    }
+    true
 }
 
 /// Takes the pages from `keep` bytes on away from an object that shrinks.

@@ -13,7 +13,7 @@ pub use table::{EntryState, LargeEntry, LargeState, Table, table_bytes};
 
 use crate::canary::Key;
 use crate::copy::copy;
-use crate::os::{Os, pointer};
+use crate::os::{MapError, Os, pointer};
 use crate::policy::{Policy, Set};
 use crate::record::Origin;
 use crate::request::{Claim, Difference, Outcome, Request};
@@ -364,7 +364,20 @@ fn move_to_larger<O: Os, P: Policy>(
     // The pattern must not reach the program with the moved page.
     clear(start + size, old.data + old.data_len);
     let whole = start == old.data && old.data_len <= made.data_len;
-    if !(whole && O::move_pages(old.data, made.data, old.data_len).is_ok()) {
+    let moved = if whole {
+        O::move_pages(old.data, made.data, old.data_len)
+    } else {
+        Err(MapError::Unsupported)
+    };
+    if moved == Err(MapError::Occupied) {
+        // It failed late, and there is nothing to copy to any more.
+        drop_object::<O, P>(grounds, table, new);
+        if P::SET.has(Set::CANARY) {
+            seal(grounds, from);
+        }
+        return None;
+    }
+    if moved.is_err() {
         // SAFETY: both ranges are accessible and the old object's size is below the new one's;
         // they are different mappings.
         unsafe {

@@ -128,7 +128,8 @@ pub unsafe trait Os: Send + Sync + 'static {
 
     /// Moves the pages of `[from, from + len)` to `[to, to + len)`, which must be reserved by the
     /// caller and is replaced; `from` stays mapped and reads as zeros (MREMAP_DONTUNMAP, Linux
-    /// 5.7). `Unsupported` otherwise, with nothing changed.
+    /// 5.7). Otherwise nothing changes, unless it failed late: then the error is `Occupied`, and
+    /// `to` is reserved or unmapped, whatever it was.
     fn move_pages(from: usize, to: usize, len: usize) -> Result<(), MapError>;
 
     /// The range reads as zeros in a forked child (MADV_WIPEONFORK).

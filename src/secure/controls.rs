@@ -15,8 +15,8 @@ mod misuse_pages;
 #[path = "../../tests/secure/misuse_slots.rs"]
 mod misuse_slots;
 #[path = "../../tests/secure/raw.rs"]
-#[expect(dead_code, reason = "not all of it is used here")]
-mod raw;
+#[allow(dead_code, reason = "not all of it is used in unit tests")]
+pub(crate) mod raw;
 
 use super::protection::{Protection, off};
 use ending::{Case, End};

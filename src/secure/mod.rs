@@ -88,7 +88,7 @@
 mod backing;
 mod calls;
 #[cfg(test)]
-mod controls;
+pub(crate) mod controls;
 mod error;
 mod fork;
 mod guard;

@@ -6,6 +6,7 @@
 
 mod alignment;
 mod child;
+mod exhaustion;
 mod filter;
 mod filtered;
 mod limited;

@@ -5,8 +5,8 @@ use crate::child;
 use crate::ending::{self, Case, End};
 use crate::family::{Way, child_of};
 use crate::raw::{
-    OWN, POOL, alloc, fill, free, is_all, non_null, protect, query, read, resize, take, touch,
-    try_free, write,
+    OWN, POOL, alloc, fill, free, is_all, is_mapped, non_null, protect, query, read, resize, take,
+    touch, try_free, write,
 };
 use casemate::secure::{
     Access, AccessGuard, ErrorKind, Freed, Policy, secure_stats, secure_verify,
@@ -29,19 +29,6 @@ fn some() -> Vec<usize> {
     ];
     held.iter().for_each(|&at| fill(at, 32, 0x61));
     held
-}
-
-/// The kernel's answer: whether the byte is there to be read.
-fn is_mapped(at: usize) -> bool {
-    let mut ends = [0; 2];
-    // SAFETY: the kernel reads one byte at the address or refuses to; a pipe of our own.
-    unsafe {
-        assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
-        let wrote = libc::write(ends[1], std::ptr::without_provenance(at), 1);
-        libc::close(ends[0]);
-        libc::close(ends[1]);
-        wrote == 1
-    }
 }
 
 fn use_own() {

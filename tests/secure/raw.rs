@@ -84,3 +84,16 @@ pub fn fill(at: usize, size: usize, value: u8) {
 pub fn is_all(at: usize, size: usize, value: u8) -> bool {
     (at..at + size).all(|at| read(at) == value)
 }
+
+/// The kernel's answer: whether the byte is there to be read.
+pub fn is_mapped(at: usize) -> bool {
+    let mut ends = [0; 2];
+    // SAFETY: the kernel reads one byte at the address or refuses to; a pipe of our own.
+    unsafe {
+        assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+        let wrote = libc::write(ends[1], std::ptr::without_provenance(at), 1);
+        libc::close(ends[0]);
+        libc::close(ends[1]);
+        wrote == 1
+    }
+}

@@ -32,8 +32,7 @@ fn by_call(out: &mut [u8]) -> Option<usize> {
     let flags: libc::c_uint = 0;
     loop {
         // SAFETY: the kernel writes at most `out.len()` bytes, into memory borrowed for us.
-        let count =
-            unsafe { libc::syscall(libc::SYS_getrandom, out.as_mut_ptr(), out.len(), flags) };
+        let count = unsafe { numbered!(libc::SYS_getrandom, out.as_mut_ptr(), out.len(), flags) };
         if let Ok(count) = usize::try_from(count) {
             return Some(count);
         }

@@ -14,8 +14,7 @@ impl File {
         let flags = libc::O_RDONLY | libc::O_CLOEXEC;
         loop {
             // SAFETY: the path ends in a zero and outlives the call, which only reads it.
-            let file =
-                unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
+            let file = unsafe { numbered!(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
             if file >= 0 {
                 return Some(File(file));
             }
@@ -29,8 +28,7 @@ impl File {
     pub(super) fn read(&self, out: &mut [u8]) -> Option<usize> {
         loop {
             // SAFETY: the kernel writes at most `out.len()` bytes, into memory borrowed for us.
-            let count =
-                unsafe { libc::syscall(libc::SYS_read, self.0, out.as_mut_ptr(), out.len()) };
+            let count = unsafe { numbered!(libc::SYS_read, self.0, out.as_mut_ptr(), out.len()) };
             if let Ok(count) = usize::try_from(count) {
                 return Some(count);
             }
@@ -55,7 +53,7 @@ impl File {
 impl Drop for File {
     fn drop(&mut self) {
         // SAFETY: the descriptor is open and this value's own; after an error it is gone too.
-        unsafe { libc::syscall(libc::SYS_close, self.0) };
+        unsafe { numbered!(libc::SYS_close, self.0) };
     }
 }
 

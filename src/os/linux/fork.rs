@@ -4,13 +4,14 @@
 //! that is wiped in the child.
 #![expect(unsafe_code, reason = "pthread_atfork")]
 
+use super::kernel;
 use crate::os::ForkHooks;
 
 /// Has the three hooks run around every later `fork`, for good.
 pub(super) fn register<H: ForkHooks>() -> bool {
     let (before, parent, child) = (prepare::<H>, in_parent::<H>, in_child::<H>);
     // SAFETY: the three functions take nothing and stay loaded as long as this crate's code.
-    unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) == 0 }
+    unsafe { kernel::pthread_atfork(Some(before), Some(parent), Some(child)) == 0 }
 }
 
 unsafe extern "C" fn prepare<H: ForkHooks>() {

@@ -10,7 +10,7 @@ pub(super) fn wait(word: &AtomicU32, value: u32) {
     let forever = ptr::null::<libc::timespec>();
     // SAFETY: the word is borrowed for the call and the kernel only reads it, atomically; no
     // timeout is given. An error (the value differs, a signal) is an early return.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, forever) };
+    unsafe { numbered!(libc::SYS_futex, word.as_ptr(), operation, value, forever) };
 }
 
 /// Wakes one thread that sleeps on `word`.
@@ -18,7 +18,7 @@ pub(super) fn wake(word: &AtomicU32) {
     let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
     let sleepers: libc::c_int = 1;
     // SAFETY: the kernel uses the address as a name and reads nothing there.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, sleepers) };
+    unsafe { numbered!(libc::SYS_futex, word.as_ptr(), operation, sleepers) };
 }
 
 /// Lets another thread run.

@@ -13,9 +13,16 @@ const MADV_GUARD_REMOVE: c_int = 103;
 /// another thread faults pages in at the same time, so one is rarely needed.
 const ATTEMPTS: u32 = 16;
 
-/// Drops the contents of the range and makes any access to it a fault.
+/// Drops the contents of the range and makes any access to it a fault. After an error the range
+/// has no guards, but may have lost its contents.
 pub(super) fn install(at: usize, len: usize) -> Result<(), MapError> {
-    repeat(at, len, MADV_GUARD_INSTALL)
+    let done = repeat(at, len, MADV_GUARD_INSTALL);
+    if done == Err(MapError::Exhausted) {
+        // The kernel goes page by page and stops where it gets no page table. What it left would
+        // outlive every later `mprotect`.
+        let _ = repeat(at, len, MADV_GUARD_REMOVE);
+    }
+    done
 }
 
 /// Makes guarded pages ordinary again, reading as zeros.

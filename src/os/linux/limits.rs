@@ -1,7 +1,7 @@
 //! Layer: os. The page size, and how much this process may use. Uses `file`.
 #![expect(unsafe_code, reason = "sysconf and getrlimit")]
 
-use super::{file::File, report};
+use super::{file::File, kernel, report};
 
 /// `DEFAULT_MAX_MAP_COUNT` of `include/linux/mm.h`, for when the setting cannot be read.
 const DEFAULT_MAPPINGS: usize = 65_530;
@@ -20,7 +20,7 @@ pub(super) fn page_size() -> usize {
 pub(super) fn address_space() -> Option<usize> {
     let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
     // SAFETY: `limit` is a valid place for the answer for the length of the call.
-    let status = unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) };
+    let status = unsafe { kernel::getrlimit(libc::RLIMIT_AS, &raw mut limit) };
     if status != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
         return None;
     }

@@ -5,7 +5,7 @@
 //! its own ranges as numbers and hands in no others.
 #![expect(unsafe_code, reason = "mmap, munmap, mprotect, mremap, madvise and mseal")]
 
-use super::{cause, errno, outcome};
+use super::{cause, errno, kernel, outcome};
 use crate::os::{MapError, pointer};
 use core::ffi::c_void;
 use libc::c_int;
@@ -43,7 +43,7 @@ fn place(at: usize, len: usize, protection: c_int, extra: c_int) -> Result<(), M
     let flags = ANONYMOUS | libc::MAP_FIXED_NOREPLACE | extra;
     // SAFETY: without MAP_FIXED no existing mapping is replaced, so no memory in use changes; an
     // anonymous mapping needs no descriptor.
-    let mapped = unsafe { libc::mmap(pointer(at), len, protection, flags, -1, 0) };
+    let mapped = unsafe { kernel::mmap(pointer(at), len, protection, flags, -1, 0) };
     if mapped == libc::MAP_FAILED {
         return Err(cause(errno()));
     }
@@ -60,7 +60,7 @@ fn place(at: usize, len: usize, protection: c_int, extra: c_int) -> Result<(), M
 pub(super) fn scratch(len: usize) -> Result<usize, MapError> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: the kernel chooses a free range, so no memory in use changes.
-    let mapped = unsafe { libc::mmap(pointer(0), len, protection, ANONYMOUS, -1, 0) };
+    let mapped = unsafe { kernel::mmap(pointer(0), len, protection, ANONYMOUS, -1, 0) };
     if mapped == libc::MAP_FAILED {
         return Err(cause(errno()));
     }
@@ -85,14 +85,14 @@ pub(super) fn is_split_to_be_had() -> bool {
 /// Removes mappings.
 pub(super) fn unmap(at: usize, len: usize) -> Result<(), MapError> {
     // SAFETY: the range is one that the heap mapped and has given up: see the head of this file.
-    outcome(unsafe { libc::munmap(pointer(at), len) }).map_err(cause)
+    outcome(unsafe { kernel::munmap(pointer(at), len) }).map_err(cause)
 }
 
 /// Changes what may be done with mapped memory.
 pub(super) fn protect(at: usize, len: usize, protection: c_int) -> Result<(), MapError> {
     // SAFETY: the range is the heap's own: see the head of this file. No protection passed here
     // makes memory executable.
-    outcome(unsafe { libc::mprotect(pointer(at), len, protection) }).map_err(cause)
+    outcome(unsafe { kernel::mprotect(pointer(at), len, protection) }).map_err(cause)
 }
 
 /// Forbids further changes of a mapping.
@@ -100,7 +100,7 @@ pub(super) fn seal(at: usize, len: usize) -> Result<(), MapError> {
     let flags: libc::c_ulong = 0;
     // SAFETY: sealing takes permissions from later calls and touches no memory; the arguments are
     // of the widths that the kernel reads.
-    let status = unsafe { libc::syscall(libc::SYS_mseal, at, len, flags) };
+    let status = unsafe { numbered!(libc::SYS_mseal, at, len, flags) };
     if status == 0 { Ok(()) } else { Err(cause(errno())) }
 }
 
@@ -108,7 +108,7 @@ pub(super) fn seal(at: usize, len: usize) -> Result<(), MapError> {
 pub(super) fn advise(at: usize, len: usize, advice: c_int) -> Result<(), c_int> {
     // SAFETY: the range is the heap's own: see the head of this file. Advice that drops contents
     // leaves zeros or a fault behind, both valid for memory that nothing refers to.
-    outcome(unsafe { libc::madvise(pointer(at), len, advice) })
+    outcome(unsafe { kernel::madvise(pointer(at), len, advice) })
 }
 
 /// Drops contents; the pages read as zeros when next touched.
@@ -125,13 +125,15 @@ pub(super) fn move_pages(from: usize, to: usize, len: usize) -> Result<(), MapEr
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
     // SAFETY: both ranges are the heap's own: see the head of this file. `to` is a reservation,
     // so the contents that the call replaces are nobody's.
-    let moved = unsafe { libc::mremap(pointer(from), len, len, flags, pointer::<c_void>(to)) };
+    let moved = unsafe { kernel::mremap(pointer(from), len, len, flags, pointer::<c_void>(to)) };
     if moved == libc::MAP_FAILED {
         let error = cause(errno());
         // A move that fails late has unmapped `to` already; the hole must not be given to others.
-        // If nothing was unmapped, the range is occupied and this does nothing.
-        let _ = reserve(to, len);
-        return Err(error);
+        return match reserve(to, len) {
+            // Nothing was unmapped.
+            Err(MapError::Occupied) => Err(error),
+            Ok(()) | Err(_) => Err(MapError::Occupied),
+        };
     }
     moved.expose_provenance();
     Ok(())

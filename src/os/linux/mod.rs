@@ -20,7 +20,27 @@
 //! by number: a cancelled thread must not unwind out of an allocation.
 #![expect(unsafe_code, reason = "errno, and the promise that is the `Os` trait")]
 
+/// A system call by number, to be made in an unsafe block; -1 and `errno` if it fails.
+#[cfg(not(test))]
+macro_rules! numbered {
+    ($($argument:expr),+ $(,)?) => { libc::syscall($($argument),+) };
+}
+#[cfg(test)]
+macro_rules! numbered {
+    ($number:expr $(,)?) => { numbered!($number, 0, 0) };
+    ($number:expr, $first:expr $(,)?) => { numbered!($number, $first, 0) };
+    ($number:expr, $first:expr, $second:expr $(, $argument:expr)* $(,)?) => {
+        if super::failing::fails_by_number($number, $second as libc::c_long) {
+            -1
+        } else {
+            libc::syscall($number, $first, $second $(, $argument)*)
+        }
+    };
+}
+
 mod entropy;
+#[cfg(test)]
+pub(crate) mod failing;
 mod file;
 mod fork;
 mod futex;
@@ -39,6 +59,10 @@ mod words;
 
 use super::{Features, ForkHooks, MapError, Os, Thread, ThreadExit};
 use core::sync::atomic::AtomicU32;
+#[cfg(test)]
+use failing as kernel;
+#[cfg(not(test))]
+use libc as kernel;
 use libc::c_int;
 
 /// Linux, as it is found at run time.

@@ -14,9 +14,8 @@ pub(super) fn line(line: &[u8]) {
     let mut rest = line;
     while !rest.is_empty() {
         // SAFETY: the kernel reads `rest.len()` bytes that are borrowed for the call.
-        let count = unsafe {
-            libc::syscall(libc::SYS_write, libc::STDERR_FILENO, rest.as_ptr(), rest.len())
-        };
+        let count =
+            unsafe { numbered!(libc::SYS_write, libc::STDERR_FILENO, rest.as_ptr(), rest.len()) };
         match usize::try_from(count) {
             Ok(0) => return,
             Ok(count) => rest = rest.get(count..).unwrap_or_default(),
@@ -40,7 +39,7 @@ pub(super) fn abort() -> ! {
     // whose filter forbids the call.
     loop {
         // SAFETY: ends every thread; takes no memory.
-        unsafe { libc::syscall(libc::SYS_exit_group, STATUS) };
+        unsafe { numbered!(libc::SYS_exit_group, STATUS) };
         trap();
     }
 }
@@ -66,9 +65,9 @@ fn allow_abort() {
 fn raise_abort() {
     // SAFETY: numbers alone; the process and thread are the caller's own.
     unsafe {
-        let process = libc::syscall(libc::SYS_getpid);
-        let thread = libc::syscall(libc::SYS_gettid);
-        libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGABRT);
+        let process = numbered!(libc::SYS_getpid);
+        let thread = numbered!(libc::SYS_gettid);
+        numbered!(libc::SYS_tgkill, process, thread, libc::SIGABRT);
     }
 }
 

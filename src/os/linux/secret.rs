@@ -4,7 +4,7 @@
 //! caller tells a limit from a missing feature by it.
 #![expect(unsafe_code, reason = "memfd_secret, mmap over own ranges, mlock, getrlimit")]
 
-use super::{Linux, errno, file::File, kept, limits, map, outcome};
+use super::{Linux, errno, file::File, kept, kernel, limits, map, outcome};
 use crate::os::{Secrets, pointer};
 use libc::{c_int, c_long};
 
@@ -14,7 +14,7 @@ struct Descriptor(c_long);
 impl Drop for Descriptor {
     fn drop(&mut self) {
         // SAFETY: the descriptor is open and this value's own.
-        unsafe { libc::syscall(libc::SYS_close, self.0) };
+        unsafe { numbered!(libc::SYS_close, self.0) };
     }
 }
 
@@ -24,19 +24,19 @@ impl Secrets for Linux {
             // By number: glibc has no wrapper. A flag that is not known would be EINVAL.
             let flags = libc::O_CLOEXEC as libc::c_uint;
             // SAFETY: makes a descriptor; no memory is involved.
-            let file = unsafe { libc::syscall(libc::SYS_memfd_secret, flags) };
+            let file = unsafe { numbered!(libc::SYS_memfd_secret, flags) };
             if file < 0 {
                 return Err(errno());
             }
             let file = Descriptor(file);
             let length = libc::off_t::try_from(len).map_err(|_| libc::EINVAL)?;
             // SAFETY: the descriptor is this function's own.
-            outcome(unsafe { libc::ftruncate(file.0 as c_int, length) })?;
+            outcome(unsafe { kernel::ftruncate(file.0 as c_int, length) })?;
             let (protection, flags) =
                 (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
             // SAFETY: replaces a reservation of the caller's, which holds nothing.
             let mapped =
-                unsafe { libc::mmap(pointer(at), len, protection, flags, file.0 as c_int, 0) };
+                unsafe { kernel::mmap(pointer(at), len, protection, flags, file.0 as c_int, 0) };
             if mapped == libc::MAP_FAILED { Err(errno()) } else { Ok(()) }
         })
     }
@@ -52,7 +52,7 @@ impl Secrets for Linux {
     fn lock(at: usize, len: usize) -> Result<(), i32> {
         kept(|| {
             // SAFETY: changes no contents; the range is the caller's own, readable and writable.
-            outcome(unsafe { libc::mlock(pointer(at), len) })
+            outcome(unsafe { kernel::mlock(pointer(at), len) })
         })
     }
 
@@ -65,7 +65,7 @@ impl Secrets for Linux {
             let infinity = libc::RLIM_INFINITY;
             let mut limit = libc::rlimit { rlim_cur: infinity, rlim_max: infinity };
             // SAFETY: `limit` is a valid place for the answer for the length of the call.
-            let status = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
+            let status = unsafe { kernel::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
             if status != 0 || limit.rlim_cur == infinity {
                 return None;
             }
@@ -78,7 +78,7 @@ impl Secrets for Linux {
             let mut info = core::mem::MaybeUninit::<libc::sysinfo>::zeroed();
             // SAFETY: a valid place for the answer; zeros are one as well.
             let info = unsafe {
-                outcome(libc::sysinfo(info.as_mut_ptr())).ok()?;
+                outcome(kernel::sysinfo(info.as_mut_ptr())).ok()?;
                 info.assume_init()
             };
             usize::try_from(info.totalram).ok()?.checked_mul(info.mem_unit as usize)
@@ -98,7 +98,7 @@ impl Secrets for Linux {
 fn over(at: usize, len: usize, protection: c_int, extra: c_int) -> Result<(), i32> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | extra;
     // SAFETY: the range is the caller's own and what was in it is given up.
-    let mapped = unsafe { libc::mmap(pointer(at), len, protection, flags, -1, 0) };
+    let mapped = unsafe { kernel::mmap(pointer(at), len, protection, flags, -1, 0) };
     if mapped == libc::MAP_FAILED { Err(errno()) } else { Ok(()) }
 }
 

@@ -4,6 +4,7 @@
 //! has its own table of them, in writable memory.
 #![expect(unsafe_code, reason = "thread-specific keys; a thread-local's lifetime")]
 
+use super::kernel;
 use super::words::words;
 use crate::os::{Thread, ThreadExit};
 use core::ffi::c_void;
@@ -36,7 +37,7 @@ pub(super) fn at_exit<H: ThreadExit>() -> bool {
 /// Has the destructor called in the next round. The value only has to differ from null.
 fn arm(key: libc::pthread_key_t) -> bool {
     // SAFETY: the key was created and is never deleted; the value is not used as an address.
-    unsafe { libc::pthread_setspecific(key, ptr::without_provenance(1)) == 0 }
+    unsafe { kernel::pthread_setspecific(key, ptr::without_provenance(1)) == 0 }
 }
 
 /// The process's key, created by whoever comes first.
@@ -47,7 +48,7 @@ fn key<H: ThreadExit>() -> Option<libc::pthread_key_t> {
     let mut mine: libc::pthread_key_t = 0;
     // SAFETY: `mine` is a valid place for the number; the destructor stays loaded as long as
     // this crate's code, and takes any value.
-    if unsafe { libc::pthread_key_create(&raw mut mine, Some(destructor::<H>)) } != 0 {
+    if unsafe { kernel::pthread_key_create(&raw mut mine, Some(destructor::<H>)) } != 0 {
         return None;
     }
     let stored = mine.checked_add(1)?;

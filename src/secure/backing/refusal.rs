@@ -48,7 +48,12 @@ impl Refusal {
     }
 
     pub(super) fn error(self, require: Requirements, needed: usize) -> SecureError {
+        let insists = require.has(Requirements::LOCKED) || require.has(Requirements::HIDDEN);
         match self {
+            // Who could do without locked memory lacks something else: the last resort, too.
+            Refusal::Limit { errno, .. } | Refusal::Missing(_, errno) if !insists => {
+                SecureError::with_errno(ErrorKind::OutOfMemory { needed }, errno)
+            }
             Refusal::None => SecureError::new(ErrorKind::Unsupported(require)),
             Refusal::Limit { limit, errno } => {
                 SecureError::with_errno(ErrorKind::LockedMemoryLimit { needed, limit }, errno)

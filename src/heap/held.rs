@@ -8,8 +8,10 @@ use crate::os::Linux;
 use crate::policy::Strict;
 use crate::record::Origin;
 use crate::slab::lock::{Lock, Rank};
+use std::process::Command;
+use std::string::String;
 use std::sync::mpsc::channel;
-use std::{boxed::Box, thread};
+use std::{boxed::Box, env, thread};
 
 static OPTIONS: Options = Options::DEFAULT;
 
@@ -25,6 +27,25 @@ const REQUEST: Request = Request { size: 100, align: 16, origin: Origin::Malloc 
 
 fn some(heap: Here) -> bool {
     heap.allocate(REQUEST).expect("no misuse").is_some()
+}
+
+/// Set in the process of one test.
+const CASE: &str = "CASEMATE_HELD_CASE";
+
+/// Runs a test in a process of its own: its heaps take much address space, of which other tests
+/// of this binary ask for certain places.
+fn alone(name: &str, body: impl FnOnce()) {
+    if env::var(CASE).is_ok_and(|case| case == name) {
+        return body();
+    }
+    let path = std::format!("heap::held::{name}");
+    let own = env::current_exe().expect("the test binary's path");
+    let mut command = Command::new(own);
+    command.args([&path, "--exact", "--nocapture", "--test-threads=1"]).env(CASE, name);
+    let output = command.output().expect("the test binary runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let ran = text.contains("1 passed");
+    assert!(ran, "{path}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
 }
 
 /// Runs this while another thread holds what `hold` takes.
@@ -55,18 +76,20 @@ fn with_guests_held(heap: Here, guest: usize, then: &mut dyn FnMut()) {
 /// heap of its own, and all guests are busy.
 #[test]
 fn a_handler_that_must_not_wait_is_served() {
-    let heap = started();
-    meanwhile(
-        |then| with_guests_held(heap, 1, then),
-        || {
-            let interrupted = Lock::EMPTY;
-            let _held = interrupted.acquire::<Linux>(Rank::Guest);
-            // Fewer than earn the thread a heap.
-            assert!((0..60).all(|_| some(heap)));
-        },
-    );
-    // What served it is there for the next.
-    assert!(heap.shared().pool().take().is_some());
+    alone("a_handler_that_must_not_wait_is_served", || {
+        let heap = started();
+        meanwhile(
+            |then| with_guests_held(heap, 1, then),
+            || {
+                let interrupted = Lock::EMPTY;
+                let _held = interrupted.acquire::<Linux>(Rank::Guest);
+                // Fewer than earn the thread a heap.
+                assert!((0..60).all(|_| some(heap)));
+            },
+        );
+        // What served it is there for the next.
+        assert!(heap.shared().pool().take().is_some());
+    });
 }
 
 /// The parent's locks are nobody's in a child of a fork that ran no handlers, wherever it first
@@ -97,16 +120,22 @@ fn child_waits_for_no_lock(first: impl Fn(Here) -> bool) {
 
 #[test]
 fn a_child_waits_for_no_lock() {
-    child_waits_for_no_lock(some);
+    alone("a_child_waits_for_no_lock", || child_waits_for_no_lock(some));
 }
 
 #[test]
 fn a_child_that_draws_a_guarded_sample_waits_for_no_lock() {
-    child_waits_for_no_lock(|heap| heap.allocate_guarded(&REQUEST).expect("no misuse").is_some());
+    alone("a_child_that_draws_a_guarded_sample_waits_for_no_lock", || {
+        child_waits_for_no_lock(|heap| {
+            heap.allocate_guarded(&REQUEST).expect("no misuse").is_some()
+        });
+    });
 }
 
 #[test]
 fn a_child_that_needs_a_large_object_waits_for_no_lock() {
     let large = Request { size: 1 << 20, ..REQUEST };
-    child_waits_for_no_lock(move |heap| heap.allocate(large).expect("no misuse").is_some());
+    alone("a_child_that_needs_a_large_object_waits_for_no_lock", || {
+        child_waits_for_no_lock(|heap| heap.allocate(large).expect("no misuse").is_some());
+    });
 }

@@ -176,8 +176,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if number >= self.frozen.most_heaps() {
             return None;
         }
-        // Before the mapping: what is mapped and then not used could not be mapped again.
-        let random = Stream::from_kernel::<O>()?;
         let heap = self.frozen.heap(number);
         let at = (&raw const *heap).addr();
         // What was reserved may have been cut since, under a lowered limit.
@@ -185,6 +183,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !opened {
             O::map(at, ThreadHeap::STRIDE).ok()?;
         }
+        let Some(random) = Stream::from_kernel::<O>() else {
+            // What stays mapped and unused could not be mapped again.
+            if !opened {
+                let _ = O::unmap(at, ThreadHeap::STRIDE);
+            }
+            return None;
+        };
         heap.set_up(number as u32, standing, random);
         shared.heaps.store(number as u32 + 1, Relaxed);
         Some(number)

@@ -292,8 +292,9 @@ pub(crate) fn take_all_away() {
     // Without waiting: whoever has the lock may be the one that dies. The tables change by steps
     // that leave every record whole, or the process ends a little sooner by a fault.
     let _held = fixed.lock().attempt::<Linux>(crate::slab::lock::Rank::Secure);
-    // SAFETY: the state is mapped for good. If another thread has the lock, it may change records
-    // at the same time; they are numbers, checked before use, and this process ends now.
+    // SAFETY: the state is mapped for good. That it is referred to once does not hold where another
+    // thread has the lock: it may change records at the same time, to which the language gives no
+    // meaning, and waiting could be for ever. What is read are numbers; this process ends now.
     let state = unsafe { &mut *fixed.state() };
     state.table(fixed).take_all_away();
     state.pool_table(fixed).take_all_away();

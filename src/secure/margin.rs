@@ -26,8 +26,9 @@ pub enum Damage {
 
 /// The memory of one buffer with the gaps around it.
 ///
-/// Holding one proves that `[from, to)` is mapped, readable and writable, belongs to this buffer
-/// alone, and that `from <= start <= end <= to`.
+/// Holding one proves that `[from, to)` is mapped and readable, belongs to this buffer alone, and
+/// that `from <= start <= end <= to`; and that it is writable, unless it is only to be
+/// [checked](Margins::check).
 #[derive(Clone, Copy, Debug)]
 pub struct Margins {
     from: usize,

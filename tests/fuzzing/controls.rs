@@ -1,5 +1,5 @@
-//! That the bodies can fail: each protection switched off, each kind of violation unheard, and
-//! each other fault makes a body fail, for the reason that it should.
+//! That the bodies can fail: each of six protections switched off, each of ten kinds of violation
+//! unheard, and each other fault makes a body fail, for the reason that it should.
 
 use crate::bodies::fault::{Fault, Faulty};
 use crate::bodies::harness::subject::Own;

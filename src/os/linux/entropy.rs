@@ -42,7 +42,7 @@ fn by_call(out: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// The device that every kernel has, opened when first asked.
+/// The device that every kernel has, opened each time it is asked.
 fn device() -> impl Fn(&mut [u8]) -> Option<usize> {
     |out| File::open(c"/dev/urandom")?.read(out)
 }

@@ -10,7 +10,8 @@ use crate::os::ForkHooks;
 /// Has the three hooks run around every later `fork`, for good.
 pub(super) fn register<H: ForkHooks>() -> bool {
     let (before, parent, child) = (prepare::<H>, in_parent::<H>, in_child::<H>);
-    // SAFETY: the three functions take nothing and stay loaded as long as this crate's code.
+    // SAFETY: the three functions take nothing. They stay loaded as long as this crate's code,
+    // which must not be unloaded; see `thread::key`.
     unsafe { kernel::pthread_atfork(Some(before), Some(parent), Some(child)) == 0 }
 }
 

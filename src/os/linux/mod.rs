@@ -69,7 +69,9 @@ use libc::c_int;
 pub struct Linux;
 
 // SAFETY: `reserve` and `map` pass MAP_FIXED_NOREPLACE and check the address that came back, so
-// they replace nothing; `entropy` counts the bytes that the kernel wrote and answers true only
+// they replace nothing; what the kernel maps anonymously, or discards, reads as zeros; every other
+// method makes the one system call that its text names and passes on whether it succeeded;
+// `entropy` counts the bytes that the kernel wrote and answers true only
 // for the full length; `thread` takes the address of a thread-local as identity, and two live
 // threads cannot have one object at the same address.
 unsafe impl Os for Linux {

@@ -90,8 +90,8 @@ mod cpu {
     fn is_valgrind() -> bool {
         let question = [0x1001u64, 0, 0, 0, 0, 0];
         let answer: u64;
-        // SAFETY: on a processor only the flags and, with its own value, RDI change; valgrind
-        // reads the six words and answers in RDX.
+        // SAFETY: on a processor the flags change, and RDI and RBX get their own values back;
+        // valgrind reads the six words, which outlive the statement, and answers in RDX.
         unsafe {
             asm!("rol rdi, 3", "rol rdi, 13", "rol rdi, 61", "rol rdi, 51", "xchg rbx, rbx",
                  in("rax") question.as_ptr(), inout("rdx") 0u64 => answer, inout("rdi") 0u64 => _,

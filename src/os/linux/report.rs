@@ -1,7 +1,8 @@
 //! Layer: os. The last words of a process, and its end. Uses `libc`.
 //!
-//! Everything by number: it runs in any state, also in a child of `vfork` or a raw `clone`, where
-//! libc's idea of the current thread is the parent's.
+//! It runs in any state, also in a child of `vfork` or a raw `clone`, where libc's idea of the
+//! current thread is the parent's: so what is written and sent goes by number. The disposition and
+//! the mask of SIGABRT go through libc, which may hold a lock for the former.
 #![expect(unsafe_code, reason = "write, sigaction, tgkill, exit_group; an illegal instruction")]
 
 use super::errno;

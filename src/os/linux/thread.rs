@@ -46,8 +46,9 @@ fn key<H: ThreadExit>() -> Option<libc::pthread_key_t> {
         return Some(known);
     }
     let mut mine: libc::pthread_key_t = 0;
-    // SAFETY: `mine` is a valid place for the number; the destructor stays loaded as long as
-    // this crate's code, and takes any value.
+    // SAFETY: `mine` is a valid place for the number; the destructor takes any value. It stays
+    // loaded as long as this crate's code, which must not be unloaded: the preload libraries cannot
+    // be (`-z nodelete`), and a plugin that can be must not use this (README).
     if unsafe { kernel::pthread_key_create(&raw mut mine, Some(destructor::<H>)) } != 0 {
         return None;
     }

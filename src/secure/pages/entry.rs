@@ -44,11 +44,12 @@ pub struct Entry {
     pub policy: Policy,
 }
 
-/// The memory of a live entry, which is open for writing or about to be.
+/// The memory of a live entry, which is open: for writing, unless it is only to be compared.
 pub fn margins(entry: &Entry) -> Margins {
     let Made { data, data_len, .. } = entry.made;
     // SAFETY: the data pages are the buffer's own, and it lies in them by `Shape`; callers open
-    // them before they use this.
+    // them for writing before they use this, but for `verify`, which compares alone and looks that
+    // they are readable.
     unsafe { Margins::new(data, entry.start, entry.size, data + data_len) }
 }
 

@@ -303,7 +303,8 @@ pub struct ShieldedRefMut<'a, T: ?Sized + Shieldable> {
     borrow: PhantomData<&'a mut T>,
 }
 
-// SAFETY: it is a `&T` and a count under a lock.
+// SAFETY: it is a `&T`, and its owner, of which only the count under a lock is used; that the owner
+// may be shared needs `T: Send`, which every `Shieldable` type is: `Plain` ones, slices, `str`.
 unsafe impl<T: ?Sized + Shieldable + Sync> Send for ShieldedRef<'_, T> {}
 // SAFETY: shared, it gives `&T`.
 unsafe impl<T: ?Sized + Shieldable + Sync> Sync for ShieldedRef<'_, T> {}

@@ -17,9 +17,9 @@ const ATTEMPTS: u32 = 16;
 /// has no guards, but may have lost its contents.
 pub(super) fn install(at: usize, len: usize) -> Result<(), MapError> {
     let done = repeat(at, len, MADV_GUARD_INSTALL);
-    if done == Err(MapError::Exhausted) {
-        // The kernel goes page by page and stops where it gets no page table. What it left would
-        // outlive every later `mprotect`.
+    if done.is_err() {
+        // The kernel goes page by page and stops where it gets no page table, or at a mapping that
+        // is locked. What it left would outlive every later `mprotect`.
         let _ = repeat(at, len, MADV_GUARD_REMOVE);
     }
     done
@@ -88,5 +88,18 @@ mod tests {
             assert_eq!(peek(at), 2);
         }
         Linux::unmap(at, page).unwrap();
+    }
+
+    /// The kernel guards what lies before the locked page and then refuses.
+    #[test]
+    fn a_refusal_half_way_leaves_no_guard() {
+        let page = Linux::page_size();
+        let at = free_range();
+        Linux::map(at, 4 * page).unwrap();
+        if Linux::probe().guards && lock(at + 2 * page, page) {
+            assert_eq!(Linux::guard(at, 4 * page), Err(MapError::Unsupported));
+            assert_eq!(exited(child(|| (0..4).for_each(|i| touch(at + i * page)))), 0);
+        }
+        Linux::unmap(at, 4 * page).unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use crate::heap::Plan;
 use crate::os::Os;
 use crate::violation::{LINE, Violation, line};
+use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Threads on their way to the abort.
@@ -11,7 +12,7 @@ static DYING: AtomicU32 = AtomicU32::new(0);
 /// Reports a violation in one line on standard error, takes all secrets away, runs the program's
 /// hook, and aborts.
 ///
-/// Allocates nothing and takes no lock. Should the hook itself run into a violation, that one is
+/// Allocates nothing and takes no lock. A hook that panics ends in the abort, too. Should the hook itself run into a violation, that one is
 /// reported too and the hook is not run again.
 #[cold]
 #[inline(never)]
@@ -24,8 +25,18 @@ pub fn fatal<O: Os>(plan: &Plan, violation: &Violation) -> ! {
     if first {
         crate::secure::take_all_away();
     }
+    let _end = End::<O>(PhantomData);
     if first && let Some(hook) = plan.hook {
         hook(violation);
     }
     O::abort()
+}
+
+/// Aborts when dropped: a hook that panics does not lead back into the program.
+struct End<O: Os>(PhantomData<O>);
+
+impl<O: Os> Drop for End<O> {
+    fn drop(&mut self) {
+        O::abort()
+    }
 }

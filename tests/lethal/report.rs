@@ -16,6 +16,7 @@ use std::ptr::with_exposed_provenance_mut;
 pub const OPTIONS: &[Case] = &[
     Case { name: "a hook cannot prevent the abort", run: twice, end: hook },
     Case { name: "a hook that misuses the heap", run: twice, end: hooks },
+    Case { name: "a hook that panics", run: twice, end: hook },
     Case { name: "an address that was asked for", run: twice_and_tell, end: address },
 ];
 
@@ -33,7 +34,7 @@ fn reports_and_the_start_up_page() {
 
 #[test]
 fn options() {
-    let policies = ["hook", "misusing hook", "addresses"];
+    let policies = ["hook", "misusing hook", "panicking hook", "addresses"];
     let mut failures = Vec::new();
     for (case, policy) in OPTIONS.iter().zip(policies) {
         for target in Target::ALL {

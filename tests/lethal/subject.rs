@@ -40,6 +40,7 @@ static LIGHT: Casemate<Light> = Casemate::new();
 static STRICT: Casemate<Strict> = Casemate::new();
 static HOOK: Casemate<Full> = Casemate::new().with_hook(say);
 static MISUSING_HOOK: Casemate<Full> = Casemate::new().with_hook(misuse_again);
+static PANICKING_HOOK: Casemate<Full> = Casemate::new().with_hook(say_and_unwind);
 static ADDRESSES: Casemate<Full> = Casemate::new().with_addresses();
 
 /// What the hook writes.
@@ -48,6 +49,12 @@ pub const HOOK_SAID: &str = "the hook ran\n";
 fn say(_: &Violation) {
     // SAFETY: writes a constant to a descriptor of this process.
     unsafe { libc::write(libc::STDERR_FILENO, HOOK_SAID.as_ptr().cast(), HOOK_SAID.len()) };
+}
+
+/// A hook that unwinds, as one does that prints to a broken pipe.
+fn say_and_unwind(violation: &Violation) {
+    say(violation);
+    std::panic::resume_unwind(Box::new(()));
 }
 
 /// A hook that itself frees what was never allocated.
@@ -81,6 +88,7 @@ pub fn named(policy: &str) -> &'static dyn Subject {
         "strict" => &STRICT,
         "hook" => &HOOK,
         "misusing hook" => &MISUSING_HOOK,
+        "panicking hook" => &PANICKING_HOOK,
         "addresses" => &ADDRESSES,
         _ => without(policy).expect(policy),
     }

@@ -66,6 +66,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     #[cold]
     #[inline(never)]
     fn free_ripe(self, at: usize) -> Outcome<()> {
+        self.notice_fork()?;
         let thread = O::thread();
         if let Some(found) = self.find_slot(at)?
             && let Some(mut entry) = self.enter(&thread)

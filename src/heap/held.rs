@@ -97,6 +97,10 @@ fn a_handler_that_must_not_wait_is_served() {
 fn child_waits_for_no_lock(first: impl Fn(Here) -> bool) {
     let heap = started();
     assert!((0..1000).all(|_| some(heap)));
+    child_of(heap, first);
+}
+
+fn child_of(heap: Here, first: impl Fn(Here) -> bool) {
     let hold = |then: &mut dyn FnMut()| {
         let _large = heap.shared().large.lock.acquire::<Linux>(Rank::Large);
         then();
@@ -134,8 +138,22 @@ fn a_child_that_draws_a_guarded_sample_waits_for_no_lock() {
 
 #[test]
 fn a_child_that_needs_a_large_object_waits_for_no_lock() {
-    let large = Request { size: 1 << 20, ..REQUEST };
+    let large = Request { size: 8 << 20, ..REQUEST };
     alone("a_child_that_needs_a_large_object_waits_for_no_lock", || {
         child_waits_for_no_lock(|heap| heap.allocate(large).expect("no misuse").is_some());
+    });
+}
+
+#[test]
+fn a_child_that_asks_for_a_size_waits_for_no_lock() {
+    let large = Request { size: 8 << 20, ..REQUEST };
+    alone("a_child_that_asks_for_a_size_waits_for_no_lock", || {
+        let heap = started();
+        let object = heap.allocate(large).expect("no misuse").expect("memory").addr().get();
+        child_of(heap, |heap| {
+            heap.object_size(object) == 8 << 20
+                && heap.take_over(object).is_ok()
+                && heap.verify().is_ok()
+        });
     });
 }

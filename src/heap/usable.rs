@@ -20,6 +20,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         if !super::start::is_ready(self.frozen) {
             return Err(Violation::new(Kind::ForeignPointer).at(Place::Unknown, at));
         }
+        self.notice_fork()?;
         let Some(found) = self.find_slot(at)? else {
             if self.is_nothing(at) {
                 return self.check_nothing(at).map(|()| 0);
@@ -85,6 +86,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         let (window, len) = self.plan().large;
         if at.wrapping_sub(window) >= len {
             return self.bytes_behind(at);
+        }
+        if self.notice_fork().is_err() {
+            return usize::MAX;
         }
         match large::size_of_object::<O>(&self.grounds(), at) {
             Some(size) if size != 0 => size,

@@ -43,6 +43,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !super::start::is_ready(self.frozen) {
             return Ok(seen);
         }
+        self.notice_fork()?;
         let thread = O::thread();
         if let Some(mut entry) = self.enter(&thread) {
             self.verify_heap(&mut entry, &mut seen)?;

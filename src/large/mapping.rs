@@ -61,7 +61,7 @@ pub fn make<O: Os, P: Policy>(
             continue;
         }
         match map::<O, P>(grounds, &mapping) {
-            Ok(()) => return Some(mapping),
+            Ok(mapping) => return Some(mapping),
             Err(MapError::Occupied) => {}
             Err(_) => return None,
         }
@@ -79,18 +79,19 @@ fn elsewhere<O: Os>(grounds: &Grounds<'_>) -> Option<(usize, usize)> {
     whole.then_some((len / 2, len))
 }
 
-/// Maps it, by guard markers in one writable mapping where they work.
-fn map<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> Result<(), MapError> {
+/// Maps it, by guard markers in one writable mapping where they work. What was mapped: without its
+/// guards if there are none to be had.
+fn map<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> Result<Mapping, MapError> {
     let Mapping { data, data_len, map, map_len } = *mapping;
     let end = data + data_len;
     let ground = &grounds.ground;
     if !P::SET.has(Set::GUARDS) {
-        return O::map(map, map_len);
+        return O::map(map, map_len).map(|()| *mapping);
     }
     if ground.markers.load(Relaxed) != 0 {
         O::map(map, map_len)?;
         if O::guard(map, data - map).is_ok() && O::guard(end, map + map_len - end).is_ok() {
-            return Ok(());
+            return Ok(*mapping);
         }
         // Locked memory, or a filter that came later.
         ground.markers.store(0, Relaxed);
@@ -100,12 +101,13 @@ fn map<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> Result<(),
         O::reserve(map, map_len)?;
         if O::open(data, data_len).is_ok() {
             O::dump(data, data_len);
-            return Ok(());
+            return Ok(*mapping);
         }
         let _ = O::unmap(map, map_len);
     }
-    // The unmapped space around it is the guard then: nothing is placed next to it knowingly.
-    O::map(data, data_len)
+    // The unmapped space around it is the guard then, which is not its own: another object may
+    // come to lie there, so it must not be unmapped with this one.
+    O::map(data, data_len).map(|()| Mapping { map: data, map_len: data_len, ..*mapping })
 }
 
 /// Makes a freed object's range inaccessible and gives its memory back; the range stays taken,

@@ -174,7 +174,8 @@ impl<P: Policy> Bodies<P> {
     }
 
     fn allocate_of<const LEN: usize>(size: usize, manner: Manner, options: &Options) -> *mut u8 {
-        // SAFETY: by its place in the table, and `allocate`.
+        // SAFETY: the table has this body for sizes of its class only, and `allocate` comes here by
+        // the size, with alignments up to 16.
         match unsafe { Self::heap().allocate_of::<LEN>(size, manner) } {
             Some(object) => object.as_ptr(),
             None => Self::allocate_rest(size, manner, options),
@@ -182,7 +183,8 @@ impl<P: Policy> Bodies<P> {
     }
 
     fn free_of<const LEN: usize>(at: usize, size: usize, manner: Manner) {
-        // SAFETY: by its place in the table.
+        // SAFETY: the table has this body for sizes of its class only, and `free` comes here by the
+        // size.
         match unsafe { Self::heap().free_of::<LEN>(at, size, manner) } {
             Some(Freed::Done) => {}
             Some(Freed::Remote(id)) => Self::free_remote(at, size, manner, id),

@@ -148,9 +148,10 @@ impl Key {
         use core::arch::x86_64::{__m128i, _mm_set_epi64x};
         // SAFETY: SSE2 is part of the x86-64 baseline.
         let mut x: __m128i = unsafe { _mm_set_epi64x(generation as i64, address as i64) };
-        // SAFETY: `aes` is only set where CPUID reports the instruction (see `Features::aes`). It
-        // reads the five round keys, 16 bytes each, which `Key` aligns to 16 as the memory operands
-        // need, and writes no memory and no flags.
+        // SAFETY: called only where `aes` is set: by `words`, which looks, and by `words_fast`,
+        // whose callers have. It is set where CPUID reports the instruction (see `Features::aes`).
+        // It reads the five round keys, 16 bytes each, which `Key` aligns to 16 as the memory
+        // operands need, and writes no memory and no flags.
         unsafe {
             core::arch::asm!(
                 "pxor {x}, xmmword ptr [{key}]",

@@ -2,8 +2,9 @@
 //!
 //! Runs of whole slots are wiped by volatile stores or vectors, all others by stores that are
 //! followed by a barrier that the optimiser cannot see through (`zeroize`'s). None by `memset`,
-//! which the preload library exports and checks. The zero check reads volatile too: what it looks
-//! for are writes that the language says cannot be there.
+//! which the preload library exports and checks. The zero check reads volatile too, or (AVX2) in a
+//! function that is not inlined: what it looks for are writes that the language says cannot be
+//! there.
 
 #![expect(unsafe_code, reason = "reads and writes raw slot memory")]
 
@@ -308,7 +309,8 @@ unsafe fn is_zero_avx2(at: *const u8, len: usize) -> bool {
         _mm256_setzero_si256, _mm256_testz_si256,
     };
     let mut offset = 0;
-    // SAFETY: every load ends at or before `len`, which is a multiple of 16.
+    // SAFETY: every load ends at or before `len`, which is a multiple of 16; the last one is
+    // aligned to 16, as `at` is.
     unsafe {
         while offset + 128 <= len {
             let from = at.add(offset).cast::<__m256i>();

@@ -300,11 +300,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
     }
 
-    /// The memory of a slot that the caller has found live and is freeing, resizing or copying.
+    /// The memory of a slot that the caller has found live and is freeing, resizing, copying or
+    /// taking over.
     #[inline(always)]
     pub(super) fn memory(&self, found: &Found<'f>) -> SlotMemory {
-        // SAFETY: the slot is live, so its slab is open; the caller owns its group or has claimed
-        // it, so nobody else of the heap touches it.
+        // SAFETY: the slot is live, so its slab is open. Whoever frees, resizes or copies owns its
+        // group or has claimed it; whoever takes over may use the object, so nobody else of the
+        // heap touches it but for a look at its canary.
         unsafe { SlotMemory::new(found.at, found.region.shape.slot as usize) }
     }
 

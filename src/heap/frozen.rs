@@ -206,9 +206,10 @@ impl Frozen {
         let table = self.heaps.load(Ordering::Relaxed);
         let index = index & self.mask.load(Ordering::Relaxed);
         // SAFETY: before start-up the mask is 0 and the table is `NOBODY`. Afterwards the index is
-        // inside the table's reservation; numbers up to the count of heaps made are mapped, and
-        // only a corrupted thread-local word holds another: then the access faults, which is the
-        // intended end. All of it is atomics or guarded by the heap's gate.
+        // inside the table; numbers up to the count of heaps made are mapped, and only a corrupted
+        // thread-local word holds another: then the access faults, which is the intended end,
+        // unless somebody else has mapped memory there, as can be where the table is not (or no
+        // longer) reserved. All of it is atomics or guarded by the heap's gate.
         unsafe { &*table.byte_add(index * ThreadHeap::STRIDE) }
     }
 

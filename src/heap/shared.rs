@@ -56,7 +56,8 @@ pub fn shared(frozen: &Frozen) -> &SharedState {
 
 /// The word that the kernel zeroes in a forked child; nonzero in the process that wrote it.
 pub fn fork_word(plan: &Plan) -> &AtomicU32 {
-    // SAFETY: the page before the shared state is mapped for this word.
+    // SAFETY: only called once the page before the shared state is mapped for this word, which it
+    // stays while the heap exists; it starts there, and only atomics use it.
     unsafe { &*pointer::<AtomicU32>(plan.shared - (1 << plan.page_shift)) }
 }
 

@@ -131,7 +131,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let entry = self.enter_quick()?;
         let (_, bin) = Slots::<LEN>::parts(plan, entry.heap);
         let left = bin.count.load(Relaxed).checked_sub(1)?;
-        // SAFETY: below the count.
+        // SAFETY: below the count, which is at most 63: a magazine holds slots of one group.
         let slot = unsafe { bin.slot_known(left) };
         let base = bin.base.load(Relaxed);
         let at = base + slot * LEN;

@@ -64,8 +64,9 @@ pub struct ThreadHeap {
 #[repr(C, align(128))]
 pub struct OwnLine(pub Inbox);
 
-// SAFETY: all fields are atomics but `random`, which only an `Entry` gives access to, and there is
-// one `Entry` at a time: the owner's by the gate, a guest's by the lock, an adopter's by the pool.
+// SAFETY: all fields are atomics, or `Sync` by themselves, but `random`, which only an `Entry`
+// gives access to, and there is one `Entry` at a time: the owner's by the gate, a guest's by the
+// lock, an adopter's or a borrower's by the pool.
 unsafe impl Sync for ThreadHeap {}
 
 /// Proof of being the only one inside a heap. Leaving is dropping it.

@@ -185,7 +185,8 @@ fn seal(grounds: &Grounds<'_>, entry: &LargeEntry) {
     let fill = fill(grounds, entry);
     for (from, to) in margins(entry) {
         for at in from..to {
-            // SAFETY: inside the object's accessible pages, outside the object.
+            // SAFETY: inside the object's accessible pages, which the table's lock keeps, and
+            // outside the object.
             unsafe { pointer::<u8>(at).write(pattern(fill, at)) };
         }
     }
@@ -378,8 +379,8 @@ fn move_to_larger<O: Os, P: Policy>(
         return None;
     }
     if moved.is_err() {
-        // SAFETY: both ranges are accessible and the old object's size is below the new one's;
-        // they are different mappings.
+        // SAFETY: as many bytes as both objects have are accessible in each; they are different
+        // mappings, and the table's lock keeps them.
         unsafe {
             copy(pointer(start), pointer(target), size.min(request.size));
         }

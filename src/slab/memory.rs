@@ -57,7 +57,8 @@ impl SlotMemory {
     /// [`is_zero`](SlotMemory::is_zero) for a slot of `LEN` bytes.
     #[inline(always)]
     pub fn is_zero_exact<const LEN: usize>(self) -> bool {
-        // SAFETY: mapped and aligned by the type's proof; a wrong `LEN` only reads elsewhere.
+        // SAFETY: mapped and aligned by the type's proof for `len` bytes, which callers pass as
+        // `LEN`.
         unsafe { wipe::is_zero_exact::<LEN>(pointer(self.start)) }
     }
 
@@ -65,7 +66,7 @@ impl SlotMemory {
     #[inline(always)]
     pub fn wipe_exact<const LEN: usize>(self) {
         debug_assert_eq!(self.len, LEN);
-        // SAFETY: as for `wipe`.
+        // SAFETY: as for `wipe`; callers pass the slot's length as `LEN`.
         unsafe { wipe::wipe_exact::<LEN>(pointer(self.start)) }
     }
 
@@ -80,8 +81,10 @@ impl SlotMemory {
             use core::arch::x86_64::{__m128i, _mm_and_si128};
             let mut block = 1;
             while block <= blocks(LEN, most) {
-                // SAFETY: 16 aligned bytes inside the slot, which the caller may write; SSE2 is the
-                // baseline.
+                // SAFETY: 16 aligned bytes inside the slot, which the caller may write: callers
+                // pass its length as `LEN`, and no more blocks than it has are counted. `most` is
+                // at most `MOST_SLACK` (`Slots::SOUND`) and `slack` at most `most`, so both are as
+                // `behind` needs them. SSE2 is the baseline.
                 unsafe {
                     let mask = behind(slack, block);
                     let value = _mm_and_si128(expected(words, block), mask);
@@ -104,8 +107,8 @@ impl SlotMemory {
     ) -> bool {
         debug_assert!(self.len == LEN && slack <= most);
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: reads of 16 aligned bytes inside the slot. Volatile: what they look for are
-        // stray writes. SSE2 is the baseline.
+        // SAFETY: reads of 16 aligned bytes inside the slot; `LEN`, `most` and `slack` as for
+        // `seal_exact`. Volatile: what they look for are stray writes. SSE2 is the baseline.
         unsafe {
             use core::arch::x86_64::{
                 __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128,

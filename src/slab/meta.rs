@@ -112,8 +112,8 @@ pub fn group_meta(region: &Region, slab: SlabId, group: usize) -> usize {
 /// The group whose metadata is at `at`.
 ///
 /// # Safety
-/// `at` came from [`group_meta`] for a slab below its region's frontier, and the group has at
-/// least `slots` slots.
+/// `at` came from [`group_meta`] for a slab below its region's frontier, and `slots` is at most the
+/// region's `group_slots`: each group has that many records, also a last one with fewer slots.
 #[inline(always)]
 pub unsafe fn group_at<'m>(at: usize, slots: usize) -> Group<'m> {
     // SAFETY: the caller's; alignment: slab metadata and group metadata are multiples of 64, the

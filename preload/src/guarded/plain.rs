@@ -145,7 +145,8 @@ pub(super) unsafe fn fill(to: *mut u8, byte: u8, len: usize) {
 /// As for [`fill`]; `len` at least 16.
 #[inline(always)]
 unsafe fn fill_long(to: *mut u8, pattern: u128, len: usize) {
-    // SAFETY: the word as in `chk_fail`; whole words first, then the last bytes once more. The
+    // SAFETY: the word as in `chk_fail`; the last 16 bytes, then all whole units of 4, of which the
+    // last may overlap those. C wants such units aligned, stores of x86-64 and aarch64 do not. The
     // rest is the caller's.
     unsafe {
         match casemate_wmemset {

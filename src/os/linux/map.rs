@@ -58,7 +58,10 @@ fn place(at: usize, len: usize, protection: c_int, extra: c_int) -> Result<(), M
 
 /// Maps `len` readable and writable bytes wherever the kernel likes, for trials.
 pub(super) fn scratch(len: usize) -> Result<usize, MapError> {
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    anywhere(len, libc::PROT_READ | libc::PROT_WRITE)
+}
+
+fn anywhere(len: usize, protection: c_int) -> Result<usize, MapError> {
     // SAFETY: the kernel chooses a free range, so no memory in use changes.
     let mapped = unsafe { kernel::mmap(pointer(0), len, protection, ANONYMOUS, -1, 0) };
     if mapped == libc::MAP_FAILED {
@@ -73,11 +76,12 @@ pub(super) fn is_page_to_be_had() -> bool {
     scratch(page).is_ok_and(|at| unmap(at, page).is_ok())
 }
 
-/// Maps three pages anywhere, protects the one in the middle and removes them.
+/// Maps three pages anywhere, protects the one in the middle and removes them. None is writable:
+/// the kernel charges for those, and memory that ran out would look like mappings that ran out.
 pub(super) fn is_split_to_be_had() -> bool {
     let page = super::limits::page_size();
-    let Ok(at) = scratch(3 * page) else { return false };
-    let split = protect(at + page, page, libc::PROT_NONE).is_ok();
+    let Ok(at) = anywhere(3 * page, libc::PROT_NONE) else { return false };
+    let split = protect(at + page, page, libc::PROT_READ).is_ok();
     // Without a split the first may have become part of a neighbour: all of it goes at once.
     unmap(at, 3 * page).is_ok() && split
 }

@@ -186,12 +186,12 @@ fn threads<P: Named>() {
     verify(0);
 }
 
-/// Memory goes back and is taken again.
+/// Memory goes back and is taken again, that of slots which wait in quarantine too.
 fn trim<P: Named>() {
     let mut held = Held::default();
     for round in 0..3 {
         held.add_all::<P>((0..1500).map(|i| [24, 200, 2000, 9000][i % 4] + round));
-        held.add_all::<P>([500_000; 5]);
+        held.add_all::<P>([500_000; 9]);
         held.free_some::<P>(1, 0);
         let mut other = Held::default();
         other.add_all::<P>((0..40).map(|i| 60 * i + 1));

@@ -13,6 +13,7 @@
 mod alloc;
 pub mod bin;
 mod claim;
+mod decay;
 mod entry;
 mod fast;
 mod fork;

@@ -20,6 +20,9 @@ const QUARANTINE: usize = 256 * KIB;
 pub(super) const FEWEST: u32 = 8;
 const MOST: u32 = 4096;
 
+/// Bytes of slots with slabs to themselves that wait in a bin, beyond which [`FEWEST`] are enough.
+const MOST_SINGLE: u64 = 4 * MIB as u64;
+
 /// What must lie behind a queued group: so many frees of its class, or, of all that the heap has
 /// queued, so many KiB and at least [`FEWEST`] frees of its class.
 #[derive(Clone, Copy)]
@@ -44,10 +47,14 @@ fn clock(entry: &Entry<'_>) -> u32 {
     (entry.heap.queued.load(Relaxed) / KIB as u64) as u32 & CLOCK
 }
 
+fn behind(view: &View<'_>, id: GroupId, clock: u32) -> u32 {
+    let queued = view.group(id).2.own.phase.load(Relaxed) >> PHASE_BITS;
+    clock.wrapping_sub(queued) & CLOCK
+}
+
 /// The least number of frees of its class that lie behind a slot of this size before it can be
 /// handed out again; the actual number is drawn anew between this and twice this. Where a heap's
-/// quarantine of all classes exceeds the larger of 1 MiB and an eighth of its live bytes, 8 are
-/// enough.
+/// quarantine exceeds its bound (see `patience`), 8 are enough.
 pub const fn quarantine(slot: usize) -> u32 {
     let objects = match QUARANTINE.checked_div(slot) {
         Some(objects) => objects as u32,
@@ -102,7 +109,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         // All of a heap's quarantine together is bounded; the shortest wait is kept even so.
         let bound = (MIB as u64).max(entry.heap.live.load(Relaxed) / 8);
-        let over = entry.heap.quarantined.load(Relaxed) > bound;
+        let over = if view.is_single() {
+            view.bytes(view.bin.waiting.load(Relaxed)) > MOST_SINGLE
+        } else {
+            entry.heap.quarantined.load(Relaxed) > bound
+        };
         let wait = view.bin.wait.load(Relaxed).max(FEWEST);
         Patience {
             frees: if over { FEWEST } else { wait },
@@ -117,9 +128,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if frees >= patience.frees {
             return true;
         }
-        let queued = view.group(id).2.own.phase.load(Relaxed) >> PHASE_BITS;
-        let behind = patience.clock.wrapping_sub(queued) & CLOCK;
-        frees >= FEWEST && behind >= patience.kib
+        frees >= FEWEST && behind(view, id, patience.clock) >= patience.kib
+    }
+
+    /// KiB that the heap has queued since this group was.
+    pub(super) fn queued_behind(&self, entry: &Entry<'f>, view: &View<'f>, id: GroupId) -> u32 {
+        behind(view, id, clock(entry))
     }
 
     /// Frees of its class since the group was queued.

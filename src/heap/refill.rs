@@ -42,6 +42,11 @@ impl<'a> View<'a> {
         slots * u64::from(self.region.shape.slot)
     }
 
+    /// Whether each slot has a slab to itself.
+    pub(super) fn is_single(&self) -> bool {
+        self.region.shape.slots == 1
+    }
+
     pub(super) fn group(&self, id: GroupId) -> (SlabId, usize, Group<'a>) {
         let (slab, at) = self.region.split(id);
         (slab, at, group(self.region, slab, at))
@@ -67,8 +72,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.put_down(entry, &view)?;
         // Guests free nothing themselves: without this their empty slabs would stay.
         self.tidy(entry, &view)?;
-        if let Some((id, source)) = self.next_served(entry, &view) {
-            return self.take_up(entry, &view, id, source).map(|()| true);
+        if view.is_single() || events & 7 == 0 {
+            self.decay_in_turn(entry)?;
+        }
+        if let Some((id, source)) = self.next_served(entry, &view)
+            && self.take_served(entry, &view, id, source)?
+        {
+            return Ok(true);
         }
         if self.take_spare(entry, &view)? {
             return Ok(true);
@@ -82,9 +92,26 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // Nothing to grow into: everything free counts now, after the shortest wait.
         self.ripen_idle(entry, &view, true)?;
         match self.next_pressed(entry, &view) {
-            Some((id, source)) => self.take_up(entry, &view, id, source).map(|()| true),
+            Some((id, source)) => self.take_served(entry, &view, id, source),
             None => Ok(false),
         }
+    }
+
+    /// Makes a group that has left the queue the active one. False: its memory was given back
+    /// meanwhile and is not to be had.
+    fn take_served(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+        id: GroupId,
+        source: Source,
+    ) -> Outcome<bool> {
+        let source = match self.recommit(view, id) {
+            Some(true) => Source::Recommitted,
+            Some(false) => source,
+            None => return self.retire(entry, view, id).map(|()| false),
+        };
+        self.take_up(entry, view, id, source).map(|()| true)
     }
 
     /// Takes in everything that others freed.
@@ -168,7 +195,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.count_folded(view, done);
         let live = group.own.live.load(Relaxed);
         let set = match source {
-            Source::Queue | Source::Waited => group.own.waiting.load(Relaxed),
+            Source::Queue | Source::Waited | Source::Recommitted => group.own.waiting.load(Relaxed),
             Source::Spare | Source::Fresh => view.all(at),
         };
         if set & live != 0 || set & !view.all(at) != 0 {
@@ -178,7 +205,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             self.sweep(view, &group, base, live)?;
         }
         let slots = u64::from(set.count_ones());
-        if source == Source::Queue {
+        if matches!(source, Source::Queue | Source::Recommitted) {
             Bin::subtract(&view.bin.waiting, slots);
             Bin::subtract(&entry.heap.quarantined, view.bytes(slots));
         }
@@ -187,7 +214,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         group.own.until.store(NEVER, Relaxed);
         group.own.phase.store(Phase::Active as u32, Relaxed);
         group.others.owner.store(entry.heap.index.load(Relaxed), Release);
-        view.bin.fresh.store(u32::from(source == Source::Fresh), Relaxed);
+        let unused = matches!(source, Source::Fresh | Source::Recommitted);
+        view.bin.fresh.store(u32::from(unused), Relaxed);
         view.bin.group.store(group_meta(view.region, slab, at), Relaxed);
         view.bin.base.store(base, Relaxed);
         view.bin.active.store(id.0 + 1, Relaxed);
@@ -274,6 +302,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 pub(super) enum Source {
     /// The quarantine queue: only the slots of its snapshot are listed.
     Queue,
+    /// The same, its memory given back meanwhile and fresh from the kernel.
+    Recommitted,
     /// The same, counted as free already.
     Waited,
     /// Empty and past quarantine.

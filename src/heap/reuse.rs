@@ -19,7 +19,7 @@ use crate::geometry::{GroupId, SlabId};
 use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::slab::group::QUEUED;
-use crate::slab::meta::{Link, group, header};
+use crate::slab::meta::{Link, OPEN, group, header};
 use crate::units::KIB;
 use crate::violation::Kind;
 use core::sync::atomic::Ordering::Relaxed;
@@ -41,6 +41,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Retires what waits beyond need: wholly free groups at the head of the queue become spare,
     /// and slabs of spare groups are given back.
     pub(super) fn tidy(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
+        if view.is_single() {
+            return self.decay(entry, view);
+        }
         let live = view.bin.live();
         let patience = self.patience(entry, view);
         // As much as can be drawn, so that what waits is not retired for a short draw; over the
@@ -64,7 +67,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// Takes the first out of the queue.
-    fn leave_queue(&self, view: &View<'f>, id: GroupId) {
+    pub(super) fn leave_queue(&self, view: &View<'f>, id: GroupId) {
         view.unlink(List::Waiting, None, id);
         view.bin.queued.store(view.bin.queued.load(Relaxed).saturating_sub(1), Relaxed);
     }
@@ -78,6 +81,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
             self.leave_queue(view, id);
             self.retire(entry, view, id)?;
+        }
+        if view.is_single() {
+            self.decommit_all(view)?;
         }
         // Each once, however many go to the end again.
         let last = view.last(List::Waited);
@@ -108,7 +114,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// A group that has left the queue: spare if it is wholly free and all of it has waited.
-    fn retire(&self, entry: &mut Entry<'f>, view: &View<'f>, id: GroupId) -> Outcome<()> {
+    pub(super) fn retire(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+        id: GroupId,
+    ) -> Outcome<()> {
         let (slab, at, group) = view.group(id);
         let place = view.region.group(slab, at);
         let done = group.fold_if_any().map_err(|kind| view.fail(kind, place))?;
@@ -139,10 +150,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             head.since.store(entry.heap.events.load(Relaxed), Relaxed);
             let empty = view.bin.empty.load(Relaxed) + 1;
             view.bin.empty.store(empty, Relaxed);
-            // Some empty slabs are kept: giving back and fetching again in turn would thrash.
+            // Some empty slabs are kept: giving back and fetching again in turn would thrash. What
+            // has a slab to itself has been kept for long enough when it leaves the queue.
             let warm = (256 * KIB) >> view.region.shape.stride_shift;
             let keep = (view.bin.slab_count.load(Relaxed) / 4).max(warm as u32);
-            if empty > keep {
+            if empty > keep || view.is_single() {
                 return self.purge(view, slab);
             }
         }
@@ -162,6 +174,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
             if P::SET.has(Set::PURGE_CHECK.and(Set::WIPE))
                 && head.fresh.load(Relaxed) & bit64(at) == 0
+                && head.state.load(Relaxed) & OPEN != 0
             {
                 self.check_wiped(view, slab, at)?;
             }

@@ -147,7 +147,8 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             class.slabs += u64::from(bin.slab_count.load(Relaxed));
         }
         let stride = 1u64 << region.shape.stride_shift;
-        class.committed = class.slabs * u64::from(region.shape.data);
+        let open = class.slabs.saturating_sub(u64::from(state.decommitted.load(Relaxed)));
+        class.committed = open * u64::from(region.shape.data);
         class.bare += u64::from(state.bare.load(Relaxed));
         class.guards =
             class.slabs.saturating_sub(class.bare) * (stride - u64::from(region.shape.data));

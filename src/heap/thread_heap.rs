@@ -45,6 +45,8 @@ pub struct ThreadHeap {
     standing: AtomicU32,
     /// Slow-path events, the clock of decay.
     pub events: AtomicU32,
+    /// The next region to look for memory that has waited for long.
+    pub decay: AtomicU32,
     /// Bytes of slots in quarantine.
     pub quarantined: AtomicU64,
     /// Bytes of slots ever put into quarantine.
@@ -97,6 +99,7 @@ impl ThreadHeap {
         index: AtomicU32::new(0),
         standing: AtomicU32::new(0),
         events: AtomicU32::new(0),
+        decay: AtomicU32::new(0),
         quarantined: AtomicU64::new(0),
         queued: AtomicU64::new(0),
         live: AtomicU64::new(0),

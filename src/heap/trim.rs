@@ -159,7 +159,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.fold_inbox(&mut entry)?;
         let view = self.view(&entry, number)?;
         self.ripen_idle(&mut entry, &view, true)?;
-        self.tidy(&mut entry, &view)?;
+        if view.is_single() {
+            // Nothing more is queued here: it would never have waited for long.
+            self.tidy_pressed(&mut entry, &view)?;
+        } else {
+            self.tidy(&mut entry, &view)?;
+        }
         self.purge_bin(&view)?;
         self.return_abandoned(heap, entry);
         Ok(())

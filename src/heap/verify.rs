@@ -145,18 +145,19 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let head = header(view.region, slab);
             let spare = head.spare.load(Relaxed);
             expect(view, head.owner.load(Relaxed) == entry.heap.index.load(Relaxed))?;
-            expect(view, head.state.load(Relaxed) & OPEN != 0)?;
             expect(view, spare & !all_groups(view.region) == 0)?;
             expect(view, head.fresh.load(Relaxed) & !spare == 0)?;
             for at in members(all_groups(view.region)) {
                 let is_spare = spare & bit64(at) != 0;
                 let is_fresh = head.fresh.load(Relaxed) & bit64(at) != 0;
                 let group = group(view.region, slab, at);
-                expect(
-                    view,
-                    is_spare == (Phase::of(group.own.phase.load(Relaxed)) == Phase::Spare),
-                )?;
-                if !is_fresh {
+                let phase = Phase::of(group.own.phase.load(Relaxed));
+                expect(view, is_spare == (phase == Phase::Spare))?;
+                if head.state.load(Relaxed) & OPEN == 0 {
+                    // Given back while it waits.
+                    expect(view, view.is_single() && phase == Phase::Queued)?;
+                    expect(view, group.own.live.load(Relaxed) == 0)?;
+                } else if !is_fresh {
                     live += self.verify_group(view, slab, at, &group, seen)?;
                 }
             }

@@ -35,6 +35,8 @@ pub struct RegionState {
     unreserved: AtomicU32,
     /// Slabs that were closed again.
     pub purged: AtomicU64,
+    /// Slabs of heaps that are closed while they wait in quarantine.
+    pub decommitted: AtomicU32,
     /// Open slabs without a guard behind them.
     pub bare: AtomicU32,
     /// Serialises growth, taking and giving back.
@@ -104,13 +106,47 @@ impl RegionState {
 
     /// Closes a slab that is all zero and whose owner is done with it, and puts it back.
     pub fn give_back<O: Os, P: Policy>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) {
-        self.close::<O, P>(region, slab, ground);
+        if header(region, slab).state.load(Relaxed) & OPEN != 0 {
+            self.close::<O, P>(region, slab, ground);
+            self.purged.fetch_add(1, Relaxed);
+        } else {
+            self.decommitted.fetch_sub(1, Relaxed);
+        }
         header(region, slab).owner.store(0, Release);
         if let Some(_held) = self.lock.acquire::<O>(Rank::Region) {
             self.push(region, slab);
-            self.purged.fetch_add(1, Relaxed);
         }
         // Otherwise a signal handler interrupted this very lock: the slab stays out of use.
+    }
+
+    /// Closes a slab that is all zero and stays its owner's, where that costs no mapping.
+    pub fn decommit<O: Os, P: Policy>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) {
+        let state = header(region, slab).state.load(Relaxed);
+        if state & OPEN != 0 && Backing::of(state) == Backing::Marked {
+            self.close::<O, P>(region, slab, ground);
+            self.decommitted.fetch_add(1, Relaxed);
+            self.purged.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Opens its owner's slab if it is closed: whether it was, so that its memory is fresh. `None`:
+    /// memory is exhausted.
+    pub fn recommit<O: Os>(
+        &self,
+        region: &Region,
+        slab: SlabId,
+        ground: &Ground<'_>,
+    ) -> Option<bool> {
+        let state = header(region, slab).state.load(Relaxed);
+        if state & OPEN != 0 {
+            return Some(false);
+        }
+        let opened = self.open::<O>(region, slab, ground);
+        if opened {
+            self.decommitted.fetch_sub(1, Relaxed);
+        }
+        // What could not be closed may have been written to.
+        opened.then_some(Backing::of(state) != Backing::Bare)
     }
 
     /// Marks the region's address space beyond what is committed as not reserved and unmaps it.

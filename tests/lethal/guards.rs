@@ -6,7 +6,7 @@ use crate::memory::{damage, fill, read, write};
 use crate::plan::{self, slab_of};
 use crate::purged;
 use crate::scene::Scene;
-use crate::setting::{Setting, Target};
+use crate::setting::{Environment, Role, Setting, Target};
 use crate::verdict::End;
 use casemate::os::{Linux, Os};
 use std::ops::Range;
@@ -24,6 +24,7 @@ pub const CASES: &[Case] = &[
     Case { name: "beyond a large object cut short", run: cut_short, end: large },
     Case { name: "read of a purged slab", run: read_purged, end: purge },
     Case { name: "write to a purged slab", run: write_purged, end: purge },
+    Case { name: "read of a slot that waits for long", run: read_waiting, end: decay },
     Case { name: "read of a freed large object", run: read_freed_large, end: large },
     Case { name: "write to a freed large object", run: write_freed_large, end: large },
     Case { name: "write to a large object that moved", run: write_moved_large, end: large },
@@ -48,6 +49,13 @@ fn large(setting: &Setting) -> Option<End> {
 
 fn purge(setting: &Setting) -> Option<End> {
     purged::applies(setting).then_some(End::Fault)
+}
+
+/// Slots that have a slab to themselves; guests' frees are taken in only when they are needed.
+fn decay(setting: &Setting) -> Option<End> {
+    let single = matches!(setting.target, Target::Largest | Target::Page);
+    let markers = setting.environment == Environment::Default && setting.role != Role::Guest;
+    (single && markers).then_some(End::Fault)
 }
 
 /// An object, and its slab's guard.
@@ -145,6 +153,19 @@ fn write_purged(scene: &Scene) {
         expect(at);
         write(at, 1);
     }
+}
+
+/// The slot cannot be handed out again, since nothing of its class was freed, and has no memory.
+fn read_waiting(scene: &Scene) {
+    let layout = scene.target.snug();
+    let at = scene.take(layout);
+    fill(at, layout.size(), 1);
+    // The one that was taken last is not queued before the next one is.
+    scene.take(layout);
+    scene.home(move |hand| hand.free(at, layout));
+    scene.home(purged::pass_time);
+    expect(at);
+    read(at);
 }
 
 fn freed_large(scene: &Scene) -> usize {

@@ -2,7 +2,7 @@
 
 use crate::child::leave;
 use crate::memory;
-use crate::scene::Scene;
+use crate::scene::{Hand, Scene};
 use crate::setting::{self, Role, Setting, Target};
 use crate::verdict::Exit;
 
@@ -37,7 +37,19 @@ pub fn empty_slabs(scene: &Scene, on_free: impl Fn(usize)) -> Vec<usize> {
     }
     scene.home(|hand| hand.take_many(setting::layout(600, 8), 64));
     free_at_home(scene, last);
+    if matches!(scene.target, Target::Largest | Target::Page) {
+        scene.home(pass_time);
+    }
     all
+}
+
+/// What has a slab to itself is kept until the heap has freed 64 MiB more.
+pub fn pass_time(hand: Hand) {
+    let other = setting::layout(700_000, 8);
+    for _ in 0..150 {
+        let at = hand.take(other);
+        hand.free(at, other);
+    }
 }
 
 fn free_at_home(scene: &Scene, objects: &[usize]) {

@@ -1,0 +1,101 @@
+//! Layer: heap. Decay: slots that have a slab to themselves keep their memory for a while after they
+//! are freed, as much as the heap frees in that time, and then give it back.
+//!
+//! Programs take and free buffers of one size in turn, and then of another size: giving the memory
+//! back at once would have each of them faulted in again, and keeping it until its class is used
+//! again would keep a buffer of each size that a growing vector ever had.
+
+use super::queue::{FEWEST, List};
+use super::refill::View;
+use super::thread_heap::Entry;
+use super::{Heap, Outcome};
+use crate::geometry::GroupId;
+use crate::os::Os;
+use crate::policy::{Policy, Set};
+use crate::slab::meta::{OPEN, header};
+use crate::units::{KIB, MIB};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Bytes that the heap queues until a slot's memory decays, at least; and in slots of its size. A
+/// program that uses one class only has a slot back after 8 to 16 frees.
+const LEAST: usize = 64 * MIB;
+/// See [`LEAST`].
+const SLOTS: usize = 12;
+
+/// Regions looked at in one turn.
+const TURN: usize = 4;
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    /// Gives back what has waited for long in a bin of slots that have slabs to themselves.
+    pub(super) fn decay(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
+        let slot = view.region.shape.slot as usize;
+        let kib = (LEAST.max(SLOTS * slot) / KIB) as u32;
+        let mut next = view.first(List::Waiting);
+        while let Some(id) = next {
+            if self.queued_behind(entry, view, id) < kib {
+                break;
+            }
+            next = view.after(id);
+            if P::SET.has(Set::QUARANTINE) && self.age(view, id) < FEWEST {
+                // In its place: its class is hardly used, and reuse counts frees of the class.
+                self.decommit(view, id)?;
+            } else if view.first(List::Waiting) == Some(id) {
+                // Always, since those before it are older in both respects.
+                self.leave_queue(view, id);
+                self.retire(entry, view, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for some bins of the heap, others each time: of a class that is not used any more
+    /// nothing else would remind.
+    pub(super) fn decay_in_turn(&self, entry: &mut Entry<'f>) -> Outcome<()> {
+        let regions = self.plan().regions as u32;
+        let mut number = entry.heap.decay.load(Relaxed);
+        for _ in 0..TURN {
+            number = if number + 1 < regions { number + 1 } else { 0 };
+            let view = self.view(entry, number as usize)?;
+            if view.is_single() {
+                self.decay(entry, &view)?;
+            }
+        }
+        entry.heap.decay.store(number, Relaxed);
+        Ok(())
+    }
+
+    /// All that waits in such a bin, when memory is short.
+    pub(super) fn decommit_all(&self, view: &View<'f>) -> Outcome<()> {
+        let mut next = view.first(List::Waiting);
+        while let Some(id) = next {
+            self.decommit(view, id)?;
+            next = view.after(id);
+        }
+        Ok(())
+    }
+
+    /// Gives the memory of a queued slot back; it stays where it is in the queue.
+    fn decommit(&self, view: &View<'f>, id: GroupId) -> Outcome<()> {
+        let (slab, at, group) = view.group(id);
+        let shared = self.shared();
+        let Some(state) = shared.region.get(view.number) else { return Ok(()) };
+        let open = header(view.region, slab).state.load(Relaxed) & OPEN != 0;
+        // Not quiet: it is on the inbox still, and will be when it is looked at again.
+        if !P::SET.has(Set::PURGE_CLOSE) || !open || !group.is_quiet() {
+            return Ok(());
+        }
+        if P::SET.has(Set::PURGE_CHECK.and(Set::WIPE)) {
+            self.check_wiped(view, slab, at)?;
+        }
+        state.decommit::<O, P>(view.region, slab, &shared.ground(self.plan()));
+        Ok(())
+    }
+
+    /// Makes the memory of a group that left the queue accessible: whether it was not. `None`:
+    /// memory is exhausted.
+    pub(super) fn recommit(&self, view: &View<'f>, id: GroupId) -> Option<bool> {
+        let shared = self.shared();
+        let state = shared.region.get(view.number)?;
+        state.recommit::<O>(view.region, view.group(id).0, &shared.ground(self.plan()))
+    }
+}

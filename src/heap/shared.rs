@@ -54,11 +54,15 @@ pub fn shared(frozen: &Frozen) -> &SharedState {
     unsafe { &*pointer::<SharedState>(frozen.plan().shared) }
 }
 
-/// The word that the kernel zeroes in a forked child; nonzero in the process that wrote it.
-pub fn fork_word(plan: &Plan) -> &AtomicU32 {
+/// In the fork word: this process knows itself. Identities are multiples of 4.
+pub const LIVE: usize = 1;
+
+/// The word that the kernel zeroes in a forked child: [`LIVE`], or in a child 0 until a thread has
+/// noticed, then that thread's identity while it starts over.
+pub fn fork_word(plan: &Plan) -> &AtomicUsize {
     // SAFETY: only called once the page before the shared state is mapped for this word, which it
     // stays while the heap exists; it starts there, and only atomics use it.
-    unsafe { &*pointer::<AtomicU32>(plan.shared - (1 << plan.page_shift)) }
+    unsafe { &*pointer::<AtomicUsize>(plan.shared - (1 << plan.page_shift)) }
 }
 
 impl SharedState {

@@ -158,7 +158,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         self.frozen.publish(plan, heaps, spans.layout.most_heaps);
         let state = shared(self.frozen);
         state.markers.store(u32::from(features.guards), Relaxed);
-        super::shared::fork_word(self.plan()).store(1, Relaxed);
+        super::shared::fork_word(self.plan()).store(super::shared::LIVE, Relaxed);
         for number in 1..=GUESTS {
             self.frozen.heap(number).set_up(
                 number as u32,

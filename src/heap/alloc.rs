@@ -49,7 +49,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         origin: Origin,
     ) -> Outcome<Object> {
         let request = &Request { size, align, origin };
-        self.ensure_started()?;
+        if !self.ensure_started()? {
+            return Ok(None);
+        }
         self.tick();
         if P::SET.has(Set::SAMPLED_GUARDS) && self.is_sampled(request) {
             let object = self.allocate_guarded(request)?;
@@ -129,7 +131,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     }
 
     fn allocate_large(&self, request: &Request) -> Outcome<Object> {
-        self.ensure_started()?;
+        if !self.ensure_started()? {
+            return Ok(None);
+        }
         self.tick();
         self.notice_fork()?;
         let heeded = self.heeded_limit();

@@ -35,11 +35,11 @@ const CASE: &str = "CASEMATE_HELD_CASE";
 
 /// Runs a test in a process of its own: its heaps take much address space, of which other tests
 /// of this binary ask for certain places.
-fn alone(name: &str, body: impl FnOnce()) {
+pub(super) fn alone_in(file: &str, name: &str, body: impl FnOnce()) {
     if env::var(CASE).is_ok_and(|case| case == name) {
         return body();
     }
-    let path = std::format!("heap::held::{name}");
+    let path = std::format!("heap::{file}::{name}");
     let own = env::current_exe().expect("the test binary's path");
     let mut command = Command::new(own);
     command.args([&path, "--exact", "--nocapture", "--test-threads=1"]).env(CASE, name);
@@ -47,6 +47,10 @@ fn alone(name: &str, body: impl FnOnce()) {
     let text = String::from_utf8_lossy(&output.stdout);
     let ran = text.contains("1 passed");
     assert!(ran, "{path}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+}
+
+fn alone(name: &str, body: impl FnOnce()) {
+    alone_in("held", name, body);
 }
 
 /// Runs this while another thread holds what `hold` takes.

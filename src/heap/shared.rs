@@ -21,6 +21,8 @@ pub const GUESTS: usize = 4;
 /// See the module. Starts as zeros.
 #[repr(C)]
 pub struct SharedState {
+    /// The start-up page: [`READ_ONLY`], [`SEALED`].
+    pub page: AtomicU32,
     /// 1 while guard markers work.
     pub markers: AtomicU32,
     /// Heaps made, guests included; number 0 is nobody's.
@@ -44,6 +46,11 @@ pub struct SharedState {
     /// One a region.
     pub region: [RegionState; MOST_REGIONS],
 }
+
+/// In [`SharedState::page`]: the start-up page was made read-only.
+pub const READ_ONLY: u32 = 1;
+/// And sealed.
+pub const SEALED: u32 = 2;
 
 /// The shared state of a heap that has started.
 #[inline(always)]

@@ -95,7 +95,11 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
                 return if self.is_of_policy() { Ok(true) } else { Err(second) };
             }
             match Turn::take(me) {
-                Ok(turn) => self.start_in_turn(&turn)?,
+                Ok(turn) => {
+                    let done = self.start_in_turn(&turn);
+                    erase_below();
+                    done?;
+                }
                 Err(who) if who == me => return Ok(false),
                 Err(_) => O::pause(),
             }
@@ -103,6 +107,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     }
 
     /// Starts the heap, unless another thread has done so meanwhile and has closed the page.
+    #[inline(never)]
     pub(super) fn start_in_turn(&self, turn: &Turn) -> Outcome<()> {
         if is_ready(self.frozen) {
             return Ok(());
@@ -376,9 +381,16 @@ fn erase<T: Plain>(value: &mut T) {
     unsafe { zeroize::zeroize_flat_type(&raw mut *value) }
 }
 
+/// The same for what start-up has left on the stack: copies of registers and of results.
+#[inline(never)]
+fn erase_below() {
+    let mut used = [0u8; size_of::<Plan>() + (8 << 10)];
+    erase(&mut used);
+}
+
 /// Without destructor.
 trait Plain {}
 impl Plain for Plan {}
 impl Plain for Stream {}
 impl Plain for Spans {}
-impl Plain for [u8; 80] {}
+impl<const N: usize> Plain for [u8; N] {}

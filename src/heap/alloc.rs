@@ -32,7 +32,12 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             return self.allocate_rest(request.size, request.align, request.origin);
         };
         let region = self.region_of(class, &request);
-        match self.allocate_fast(&O::thread(), region, request) {
+        let object = if self.has_regions_of_policy() {
+            self.allocate_fast(&O::thread(), region, request)
+        } else {
+            None
+        };
+        match object {
             Some(object) => Ok(Some(object)),
             None => self.allocate_slow(region, request.size, request.align, request.origin),
         }

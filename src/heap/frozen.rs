@@ -10,6 +10,7 @@ use crate::geometry::{MOST_REGIONS, Region, Rung};
 use crate::nothing::Extent;
 use crate::os::Features;
 use crate::policy::Set;
+use crate::size_class::CLASSES;
 use crate::violation::Violation;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
@@ -149,7 +150,9 @@ impl Frozen {
         // SAFETY: there is one turn, so no other writes, and none reads before `set_ready`.
         unsafe { *self.plan.get() = *plan };
         self.mask.store(most_heaps - 1, Ordering::Relaxed);
-        let quick = plan.page_shift == PAGE_SHIFT && plan.key.is_fast();
+        // They know regions by the number of the class.
+        let whole = plan.regions == CLASSES;
+        let quick = whole && plan.page_shift == PAGE_SHIFT && plan.key.is_fast();
         self.quick.store(
             if quick { (most_heaps - 1) << ThreadHeap::SHIFT } else { 0 },
             Ordering::Relaxed,

@@ -7,8 +7,9 @@ use super::held::alone_in;
 use super::{Frozen, Heap, Options, Request};
 use crate::os::linux::failing::{Call, Calls, Plan, arm};
 use crate::os::{Linux, Os};
-use crate::policy::Full;
+use crate::policy::{Full, Policy, Strict};
 use crate::record::Origin;
+use crate::violation::Kind;
 use std::boxed::Box;
 use std::vec::Vec;
 
@@ -119,5 +120,28 @@ fn no_copy_of_the_secrets_is_left_behind() {
         let of_regions = of_regions.sum::<usize>();
         let of_plan = [plan.slots, plan.meta.0, plan.shared, plan.large.0].map(left);
         assert!(of_regions == 0 && of_plan == [0; 4], "{of_regions} of regions, {of_plan:?}");
+    });
+}
+
+/// What a thread with a heap of its own, started under one policy, gets of it under another.
+fn second<First: Policy, Second: Policy>() -> Option<Kind> {
+    let frozen = Box::leak(Box::new(Frozen::new()));
+    let first = Heap::<Linux, First>::new(frozen, &FOR_GOOD);
+    for size in (0..200).map(|i| 16 + i * 40) {
+        assert!(first.allocate(Request { size, ..REQUEST }).expect("no misuse").is_some());
+    }
+    let second = Heap::<Linux, Second>::new(frozen, &FOR_GOOD);
+    let found = second.allocate(Request { size: 3000, ..REQUEST }).err();
+    Linux::thread().word.set(0);
+    found.map(|violation| violation.kind)
+}
+
+/// Its slots would be of other sizes.
+#[test]
+fn a_heap_with_other_partitions_gives_nothing() {
+    alone("a_heap_with_other_partitions_gives_nothing", || {
+        assert_eq!(second::<Full, Strict>(), Some(Kind::SecondHeap));
+        assert_eq!(second::<Strict, Full>(), Some(Kind::SecondHeap));
+        assert_eq!(second::<Full, Full>(), None);
     });
 }

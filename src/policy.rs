@@ -125,7 +125,33 @@ impl Set {
 pub trait Policy: Send + Sync + 'static {
     /// The protections in force.
     const SET: Set;
-    /// Regions a size class has: 1, or several with [`Set::PARTITIONS`].
+    /// Regions a size class has, 1 to 4: one, or several with [`Set::PARTITIONS`].
+    ///
+    /// Another number does not compile where the policy is used:
+    ///
+    /// ```
+    /// # use casemate::{Casemate, Policy, policy::Set};
+    /// struct Mine;
+    /// impl Policy for Mine {
+    ///     const SET: Set = Set::STRICT;
+    ///     const PARTITIONS: usize = 2;
+    ///     const NAME: &'static str = "mine";
+    /// }
+    /// #[global_allocator]
+    /// static HEAP: Casemate<Mine> = Casemate::new();
+    /// ```
+    ///
+    /// ```compile_fail
+    /// # use casemate::{Casemate, Policy, policy::Set};
+    /// struct Mine;
+    /// impl Policy for Mine {
+    ///     const SET: Set = Set::STRICT;
+    ///     const PARTITIONS: usize = 5;
+    ///     const NAME: &'static str = "mine";
+    /// }
+    /// #[global_allocator]
+    /// static HEAP: Casemate<Mine> = Casemate::new();
+    /// ```
     const PARTITIONS: usize = if Self::SET.has(Set::PARTITIONS) { 4 } else { 1 };
     /// Whether freeing an object of `malloc`, `new` or `new[]` by another of these interfaces ends
     /// the process; otherwise it is counted. Many programs do it, and with this heap it is

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bit 31..24  generation   counts allocations of the slot, wraps
-//! bit 23..20  alignment    log2, 0 ... 15
+//! bit 23..20  alignment    log2, 0 ... 14 for 14 and more; 15: taken over
 //! bit 19..18  kind         which interface allocated it
 //! bit 17..0   slack        bytes between the requested end and the canary
 //! ```
@@ -40,8 +40,8 @@ impl Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record(u32);
 
-/// Alignment and origin, as they stand in a record; but an alignment too large for one is kept
-/// here, and so is that of no object.
+/// Alignment and origin, as they stand in a record, but in more bits: an alignment of 2^15 and more
+/// is kept whole, and is equal to none in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manner(u64);
 
@@ -49,7 +49,9 @@ impl Manner {
     /// From log2 of the alignment, and the origin.
     #[inline(always)]
     pub const fn new(align_log2: u32, origin: Origin) -> Manner {
-        Manner((align_log2 as u64) << 20 | (origin as u64) << 18)
+        // From 15 on, which no request has in a record, also a bit that records do not have.
+        let beyond = (align_log2 as u64 + 1) >> 4;
+        Manner(beyond << 40 | (align_log2 as u64) << 20 | (origin as u64) << 18)
     }
 
     /// The origin.
@@ -76,13 +78,22 @@ const SHAPE: u32 = (1 << 24) - 1;
 /// The alignment of an object whose size its program took over (`malloc_usable_size`): no request
 /// has it.
 const TAKEN_OVER: u32 = 15;
+/// The largest alignment that a record tells from larger ones, log2. Slots have larger ones where
+/// pages are 64 KiB.
+const MOST_ALIGN: u32 = TAKEN_OVER - 1;
+
+/// An alignment as records have it.
+#[inline(always)]
+const fn kept(align_log2: u32) -> u32 {
+    if align_log2 < MOST_ALIGN { align_log2 } else { MOST_ALIGN }
+}
 
 impl Record {
-    /// The shape of a request: everything but the generation. `slack` below 2^18 and
-    /// `align_log2` below 16 hold for every size class; larger values are cut to that.
+    /// The shape of a request: everything but the generation. `slack` below 2^18 holds for every
+    /// size class; a larger one is cut to that, and an alignment above 2^14 is kept as that.
     #[inline]
     pub const fn shape(slack: usize, align_log2: u32, origin: Origin) -> Self {
-        Record((align_log2 & 15) << 20 | (origin as u32) << 18 | (slack as u32 & SLACK))
+        Record(kept(align_log2) << 20 | (origin as u32) << 18 | (slack as u32 & SLACK))
     }
 
     /// The same with this much slack instead of none; it is below 2^18.
@@ -169,10 +180,16 @@ impl Record {
         (self.0 & SLACK) as usize
     }
 
-    /// log2 of the alignment asked for.
+    /// log2 of the alignment asked for; 14 for that and more.
     #[inline]
     pub const fn align_log2(self) -> u32 {
         self.0 >> 20 & 15
+    }
+
+    /// Whether an alignment may be the one asked for.
+    #[inline]
+    pub const fn is_aligned_to(self, align_log2: u32) -> bool {
+        kept(align_log2) == self.align_log2()
     }
 }
 
@@ -183,7 +200,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fields_come_back(slack in 0usize..1 << 18, align in 0u32..16, generation: u8) {
+        fn fields_come_back(slack in 0usize..1 << 18, align in 0u32..15, generation: u8) {
             let shape = Record::shape(slack, align, Origin::Layout);
             let record = Record::from_bits(u32::from(generation) << 24).next(shape);
             prop_assert_eq!(record.slack(), slack);
@@ -206,6 +223,28 @@ mod tests {
             prop_assert_eq!(taken.slack(), 0);
             prop_assert_eq!(taken.origin(), Origin::of(origin));
             prop_assert_eq!(taken.generation(), record.generation());
+            // Whatever a caller says of its alignment.
+            for align in 0..64 {
+                prop_assert!(!taken.is(0, Manner::new(align, Origin::of(origin))));
+                prop_assert!(!Record::shape(0, align, Origin::of(origin)).is_taken_over());
+            }
+        }
+    }
+
+    /// Slots aligned to 2^14 ... 2^16 exist where pages are as large.
+    #[test]
+    fn large_alignments_are_told_from_small_ones_and_taken_over_ones() {
+        for align in 0..64 {
+            let manner = Manner::new(align, Origin::Malloc);
+            let record = Record::shape(40, align, Origin::Malloc);
+            assert_eq!((manner.align(), manner.origin()), (1 << align, Origin::Malloc));
+            assert!(record.is_aligned_to(align) && !record.is_taken_over() && record.was_used());
+            assert_eq!(record.is(40, manner), align <= MOST_ALIGN);
+            for other in (0..64).filter(|&other| other != align) {
+                let same = align.min(other) >= MOST_ALIGN;
+                assert_eq!(record.is_aligned_to(other), same, "{align} {other}");
+                assert!(!record.is(40, Manner::new(other, Origin::Malloc)) || same);
+            }
         }
     }
 }

@@ -121,10 +121,6 @@ impl Claim {
             Some(size) => room - size,
             None => 0,
         };
-        // An alignment too large to be kept is no object's.
-        if self.mask & ALIGN != 0 && self.align > 15 {
-            return false;
-        }
         let expected = Record::shape(slack, self.align, self.origin);
         (record.bits() ^ expected.bits()) & self.mask & !USUAL == 0
     }
@@ -187,6 +183,33 @@ mod tests {
             prop_assert_eq!(
                 Claim::aligned(origin, 2 << align).differs(origin, align),
                 Some(Difference::Align));
+        }
+    }
+
+    /// Every alignment of a page class, for every page size that there is.
+    #[test]
+    fn what_is_aligned_to_pages_is_freed_as_it_was_allocated() {
+        use crate::size_class::classify;
+        for page_shift in [12u32, 14, 16] {
+            for (pages, align) in [(1usize, 4u32), (1, page_shift), (8, page_shift)] {
+                let request = |align: u32| Request {
+                    size: pages << page_shift,
+                    align: 1 << align,
+                    origin: Origin::Malloc,
+                };
+                let given = request(align);
+                let Some(class) = classify(given.size, given.align, page_shift) else { continue };
+                let room = class.slot(page_shift);
+                let record = Record::shape(room - given.size, align, given.origin);
+                let record = Record::from_bits(0).next(record);
+                assert!(!record.is_taken_over());
+                assert!(Claim::exact(given).fits(record, room), "{page_shift} {align}");
+                for other in (0..64).filter(|&other| other != align) {
+                    // From 2^14 on they are not told apart.
+                    let fits = Claim::exact(request(other)).fits(record, room);
+                    assert_eq!(fits, other.min(align) >= 14, "{page_shift} {align} {other}");
+                }
+            }
         }
     }
 }

@@ -32,7 +32,12 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             return self.allocate_rest(request.size, request.align, request.origin);
         };
         let region = self.region_of(class, &request);
-        match self.allocate_fast(&O::thread(), region, request) {
+        let object = if self.has_regions_of_policy() {
+            self.allocate_fast(&O::thread(), region, request)
+        } else {
+            None
+        };
+        match object {
             Some(object) => Ok(Some(object)),
             None => self.allocate_slow(region, request.size, request.align, request.origin),
         }
@@ -49,7 +54,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         origin: Origin,
     ) -> Outcome<Object> {
         let request = &Request { size, align, origin };
-        self.ensure_started()?;
+        if !self.ensure_started()? {
+            return Ok(None);
+        }
         self.tick();
         if P::SET.has(Set::SAMPLED_GUARDS) && self.is_sampled(request) {
             let object = self.allocate_guarded(request)?;
@@ -129,7 +136,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     }
 
     fn allocate_large(&self, request: &Request) -> Outcome<Object> {
-        self.ensure_started()?;
+        if !self.ensure_started()? {
+            return Ok(None);
+        }
         self.tick();
         self.notice_fork()?;
         let heeded = self.heeded_limit();

@@ -97,12 +97,17 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(self.visit(thread).or_else(|| self.lend()))
     }
 
-    /// A thread's index names its own heap or none; otherwise somebody wrote to its storage.
+    /// A thread's index names its own heap or none; otherwise somebody wrote to its storage. In a
+    /// forked child it may name one that another thread has retired: then the thread has none.
     pub(super) fn check_index(&self, thread: &Thread<'_>) -> Outcome<()> {
         let number = number_in(thread.word.get());
-        if number != 0 && !self.frozen.heap(number).is_owned_by(thread.identity) {
+        if number == 0 || self.frozen.heap(number).is_owned_by(thread.identity) {
+            return Ok(());
+        }
+        if self.frozen.heap(number).standing() != Standing::Retired {
             return Err(Violation::new(Kind::Metadata));
         }
+        thread.word.set(0);
         Ok(())
     }
 
@@ -120,31 +125,50 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 continue;
             }
             match guest.lock.attempt::<O>(Rank::Guest) {
-                Ok(held) => return Some(inside(guest, held)),
+                Ok(held) => match inside(guest, held) {
+                    None => {}
+                    inside => return inside,
+                },
                 Err(Refused::Busy) => busy = busy.or(Some(guest)),
                 Err(Refused::Mine) => {}
             }
         }
         let guest = busy.filter(|_| thread.held.get() == 0)?;
-        guest.lock.acquire::<O>(Rank::Guest).map(|held| inside(guest, held))
+        inside(guest, guest.lock.acquire::<O>(Rank::Guest)?)
     }
 
     /// Enters a heap that nobody has, for one call: there may be as many of these as there are
     /// handlers at work at once.
     fn lend(&self) -> Option<Inside<'f, O>> {
         let pool = self.shared().pool();
+        let forks = self.shared().forks.load(Relaxed);
         let number = match pool.take() {
             Some(number) => number,
             None => self.make(Standing::Abandoned)?,
         };
         // SAFETY: taken out of the pool or just made, so nobody else enters it until the loan ends,
         // which is after the entry.
-        let entry = unsafe { self.frozen.heap(number).enter_held() };
+        let mut entry = unsafe { self.frozen.heap(number).enter_held() };
+        let retired = entry.heap.standing() == Standing::Retired;
+        if retired {
+            entry.heap.abandon();
+        }
+        self.reseed_after_fork(&mut entry, forks, retired);
         Some(Inside { entry, _by: By::Loan { _loan: Loan { pool, number } } })
+    }
+
+    /// Starting over draws new numbers for the heaps that it can enter. One that a call of this
+    /// thread was about to take, or had on loan, when a handler interrupted that call and forked,
+    /// gets them here. Should the kernel refuse, the old ones go on.
+    fn reseed_after_fork(&self, entry: &mut Entry<'f>, forks: u32, retired: bool) {
+        if retired || self.shared().forks.load(Relaxed) != forks {
+            let _ = entry.reseed::<O>();
+        }
     }
 
     /// Gives the thread a heap: one whose thread has ended, or a new one.
     fn earn(&self, thread: &Thread<'_>) -> Option<Entry<'f>> {
+        let forks = self.shared().forks.load(Relaxed);
         // Registering may allocate; until it is done the thread is a guest.
         thread.word.set(ARRANGING);
         if !self.arrange_exit() {
@@ -163,9 +187,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             },
         };
         let heap = self.frozen.heap(number);
+        // It may have been on loan to a call in which a handler forked.
+        let retired = heap.standing() == Standing::Retired;
         heap.give_to(thread.identity);
         thread.word.set((number as u32) << ThreadHeap::SHIFT);
-        heap.enter::<P>(thread)
+        let mut entry = heap.enter::<P>(thread)?;
+        self.reseed_after_fork(&mut entry, forks, retired);
+        Some(entry)
     }
 
     /// Makes another heap in the table, out of the pool.
@@ -241,9 +269,14 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 }
 
-fn inside<'h, O: Os>(guest: &'h ThreadHeap, held: Held<'h, O>) -> Inside<'h, O> {
+/// `None` if the guest heap was retired since it was chosen: by a handler, in a forked child.
+fn inside<'h, O: Os>(guest: &'h ThreadHeap, held: Held<'h, O>) -> Option<Inside<'h, O>> {
+    if guest.standing() != Standing::Guest {
+        return None;
+    }
     // SAFETY: the guest heap's lock is held, and is given up after the entry.
-    Inside { entry: unsafe { guest.enter_held() }, _by: By::GuestLock { _held: held } }
+    let entry = unsafe { guest.enter_held() };
+    Some(Inside { entry, _by: By::GuestLock { _held: held } })
 }
 
 /// Runs when a thread of the process ends.

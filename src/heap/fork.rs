@@ -3,40 +3,41 @@
 //!
 //! Lock order: guests by number, the shared lock, regions by number, large objects.
 
-#![expect(unsafe_code, reason = "enters heaps as the only thread of the child")]
+#![expect(unsafe_code, reason = "enters heaps by other rights than ownership")]
 
 use super::entry::number_in;
 use super::refill::View;
-use super::shared::{GUESTS, fork_word};
-use super::thread_heap::{Entry, Standing};
+use super::shared::{GUESTS, LIVE, fork_word};
+use super::thread_heap::{Entry, Standing, ThreadHeap};
 use super::{Heap, Outcome};
 use crate::bitmap::members;
-use crate::os::{ForkHooks, Os};
+use crate::os::{ForkHooks, Os, Thread};
 use crate::policy::Policy;
-use crate::slab::group::QUEUED;
-use crate::slab::lock::Rank;
+use crate::slab::lock::{Held, Holder, Lock, Rank};
 use crate::slab::meta::{Link, group, header};
 use crate::violation::{Kind, Violation};
 use core::marker::PhantomData;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Slow paths: a fork that ran no handlers (`_Fork`, a raw `clone`) shows by its zeroed word.
     #[inline]
     pub(super) fn notice_fork(&self) -> Outcome<()> {
         let plan = self.plan();
-        if plan.features.wipe_on_fork && fork_word(plan).load(Relaxed) == 0 {
-            self.reset_locks();
-            return self.start_over();
+        if plan.features.wipe_on_fork && fork_word(plan).load(Acquire) != LIVE {
+            return self.start_over_once();
         }
         Ok(())
     }
 
-    /// Before a fork: nobody is in the middle of anything that is behind a lock.
+    /// Before a fork: nobody is in the middle of anything that is behind a lock; unless this is a
+    /// handler that interrupted such a call, which then goes on, on both sides.
     pub fn before_fork(&self) {
         if !super::start::is_ready(self.frozen) {
             return;
         }
+        // Or it would wait for threads that are not in this process. What is wrong is found again.
+        let _ = self.notice_fork();
         let shared = self.shared();
         for guest in 1..=GUESTS {
             self.frozen.heap(guest).lock.acquire_for_fork::<O>(Rank::Guest);
@@ -61,9 +62,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !super::start::is_ready(self.frozen) {
             return Ok(());
         }
-        self.shared().forks.fetch_add(1, Relaxed);
+        // From here on a handler that asks for memory starts over itself.
+        fork_word(self.plan()).store(0, Relaxed);
         self.release_locks();
-        self.start_over()
+        self.start_over_once()
     }
 
     fn release_locks(&self) {
@@ -78,67 +80,95 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
     }
 
-    fn reset_locks(&self) {
-        let shared = self.shared();
-        shared.large.lock.reset();
-        shared.region.iter().for_each(|region| region.lock.reset());
-        shared.lock.reset();
-        for guest in 1..=GUESTS {
-            let guest = self.frozen.heap(guest);
-            if guest.lock.is_held() {
-                // Somebody was inside: as with other threads' heaps, nobody enters it again.
-                guest.retire();
+    /// The child starts over, once: further threads of its wait, a handler that interrupts the
+    /// thread that is at it does not, and finds every heap sound, if perhaps with the parent's
+    /// random numbers.
+    #[cold]
+    fn start_over_once(&self) -> Outcome<()> {
+        let (word, me) = (fork_word(self.plan()), O::thread().identity);
+        loop {
+            match word.compare_exchange(0, me, Acquire, Acquire) {
+                Ok(_) => break,
+                Err(LIVE) => return Ok(()),
+                Err(who) if who == me => return Ok(()),
+                Err(_) => O::pause(),
             }
-            guest.lock.reset();
         }
+        let done = self.start_over();
+        word.store(if done.is_ok() { LIVE } else { 0 }, Release);
+        done
     }
 
-    /// The child, with one thread: heaps of threads that are not here are retired, the others'
-    /// streams get new seeds and their magazines a new order, and what other threads were about
-    /// to hand over is taken in or left alone for good.
+    /// Heaps of threads that are not here, and those in which this thread was interrupted, are
+    /// retired. The others' streams get new seeds and their magazines a new order, and what other
+    /// threads had handed over is taken in.
+    ///
+    /// The thread that forked may be using a heap of its own just now, if another is here first:
+    /// that heap is retired too, which its owner finds out; nothing else of it is touched.
     fn start_over(&self) -> Outcome<()> {
-        fork_word(self.plan()).store(1, Relaxed);
-        let me = O::thread();
+        let thread = O::thread();
         let shared = self.shared();
+        shared.forks.fetch_add(1, Relaxed);
+        shared.large.lock.reset_unless_mine::<O>();
+        shared.region.iter().for_each(|region| region.lock.reset_unless_mine::<O>());
+        shared.lock.reset_unless_mine::<O>();
+        // Under the table's lock, which a call of this thread may hold.
+        shared.large.stale.store(1, Relaxed);
         for number in 1..shared.heaps.load(Relaxed) as usize {
             let heap = self.frozen.heap(number);
-            let usable = match heap.standing() {
-                Standing::Owned => heap.is_owned_by(me.identity) && !heap.is_entered(),
-                Standing::Abandoned => shared.pool().take_this(number),
-                Standing::Guest => true,
-                Standing::Unused | Standing::Retired => continue,
-            };
-            if !usable {
-                heap.retire();
-                if heap.is_owned_by(me.identity) || number_in(me.word.get()) == number {
-                    me.word.set(0);
+            match heap.standing() {
+                Standing::Unused | Standing::Retired => {}
+                Standing::Guest => self.renew_guest(heap)?,
+                Standing::Owned if heap.is_owned_by(thread.identity) => {
+                    match heap.enter::<P>(&thread) {
+                        Some(mut entry) => self.renew(&mut entry)?,
+                        None => retire(heap, number, &thread),
+                    }
                 }
-                continue;
+                Standing::Abandoned if shared.pool().take_this(number) => {
+                    // SAFETY: taken out of the pool, so nobody else enters it until it is put back.
+                    let mut entry = unsafe { heap.enter_held() };
+                    self.renew(&mut entry)?;
+                    self.return_abandoned(number, entry);
+                }
+                Standing::Owned | Standing::Abandoned => retire(heap, number, &thread),
             }
-            // SAFETY: the child has one thread, which owns this heap, or took it out of the pool,
-            // or it is a guest heap nobody is inside of.
-            let mut entry = unsafe { heap.enter_held() };
-            if !entry.reseed::<O>() {
-                return Err(Violation::new(Kind::StartUp));
-            }
-            self.refold(&mut entry)?;
-            drop(entry);
-            if heap.standing() == Standing::Abandoned {
-                shared.pool().publish(number);
-            }
-        }
-        if shared.large.ready.load(Relaxed) != 0
-            && let Some(mut table) = self.grounds().table::<O>()
-        {
-            table.reseed();
         }
         Ok(())
     }
 
-    /// Rebuilds a heap's inbox and takes in what was handed over, group by group. A slot that
-    /// another thread had claimed and not yet handed over stays out of use.
+    /// Unless somebody was inside: as with other threads' heaps, nobody enters that again. Where it
+    /// was a call of this thread, that one goes on and gives the lock back.
+    fn renew_guest(&self, guest: &'f ThreadHeap) -> Outcome<()> {
+        match hold_guest::<O>(&guest.lock) {
+            Some(_held) => {
+                // SAFETY: the guest's lock is held, for this or for a fork.
+                let mut entry = unsafe { guest.enter_held() };
+                self.renew(&mut entry)
+            }
+            None => {
+                guest.retire();
+                guest.lock.reset_unless_mine::<O>();
+                Ok(())
+            }
+        }
+    }
+
+    fn renew(&self, entry: &mut Entry<'f>) -> Outcome<()> {
+        if !entry.reseed::<O>() {
+            return Err(Violation::new(Kind::StartUp));
+        }
+        self.refold(entry)
+    }
+
+    /// Takes in what was handed over, group by group. A slot that another thread had claimed and
+    /// not yet handed over stays out of use.
+    ///
+    /// By the owner's usual steps: a handler, a call that was interrupted, or the thread that
+    /// forked may be pushing a group at any moment. One that a thread which is not here was about
+    /// to push stays marked as queued, and is looked at when it is taken up.
     fn refold(&self, entry: &mut Entry<'f>) -> Outcome<()> {
-        while entry.heap.inbox.0.take().is_some() {}
+        self.fold_inbox(entry)?;
         for number in 0..self.plan().regions {
             let view = self.view(entry, number)?;
             view.bin.reshuffle::<O>(entry.random());
@@ -149,7 +179,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 let used = !head.spare.load(Relaxed) & super::refill::all_groups(view.region);
                 for at in members(used) {
                     let group = group(view.region, slab, at);
-                    group.others.done.fetch_and(!QUEUED, Relaxed);
                     let base = view.region.group(slab, at);
                     let done = group.fold_in_place().map_err(|kind| view.fail(kind, base))?;
                     self.recount(&view, &group, at, done);
@@ -173,6 +202,24 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let ripe = super::refill::ripe_at(view.region.shape.slots_of(at));
             group.own.until.store(ripe.saturating_sub(free).max(1), Relaxed);
         }
+    }
+}
+
+/// The lock of a guest heap in a child; `None` if somebody is inside the heap. What is held for a
+/// fork is as good as held.
+fn hold_guest<O: Os>(lock: &Lock) -> Option<Option<Held<'_, O>>> {
+    match lock.holder::<O>() {
+        Holder::Nobody => lock.acquire::<O>(Rank::Guest).map(Some),
+        Holder::Fork => Some(None),
+        Holder::Call | Holder::Other => None,
+    }
+}
+
+/// Nobody enters the heap again. Whose it was gets another.
+fn retire(heap: &ThreadHeap, number: usize, thread: &Thread<'_>) {
+    heap.retire();
+    if number_in(thread.word.get()) == number {
+        thread.word.set(0);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::geometry::{MOST_REGIONS, Region, Rung};
 use crate::nothing::Extent;
 use crate::os::Features;
 use crate::policy::Set;
+use crate::size_class::CLASSES;
 use crate::violation::Violation;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
@@ -59,10 +60,6 @@ pub struct Plan {
     pub tick: Option<fn()>,
     /// Whether reports name addresses.
     pub addresses: bool,
-    /// Whether the page is read-only, and sealed.
-    pub protected: bool,
-    /// See [`protected`](Plan::protected).
-    pub sealed: bool,
     /// The regions, one a class and partition.
     pub region: [Region; MOST_REGIONS],
 }
@@ -96,21 +93,8 @@ impl Plan {
         hook: None,
         tick: None,
         addresses: false,
-        protected: false,
-        sealed: false,
         region: [Region::EMPTY; MOST_REGIONS],
     };
-}
-
-/// How far start-up is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Nobody has asked for memory yet.
-    Idle,
-    /// Some thread is at it.
-    Starting,
-    /// Done.
-    Ready,
 }
 
 /// The start-up page of a heap. A static of this type is a heap that has not started.
@@ -123,13 +107,13 @@ pub struct Frozen {
     heaps: AtomicPtr<ThreadHeap>,
     mask: AtomicUsize,
     quick: AtomicUsize,
-    status: AtomicU32,
+    ready: AtomicU32,
     plan: UnsafeCell<Plan>,
 }
 
-// SAFETY: `plan` is written only by the thread that moved `status` from Idle to Starting, before
-// it stores Ready with Release; it is read by others only after they loaded Ready with Acquire,
-// or through the heap table, which they reach only after that.
+// SAFETY: `plan` is written only by a thread that has a `Turn`, of which there is one, and has then
+// found `ready` to be 0, before it sets that with Release; it is read by others only after they
+// loaded it with Acquire, or through the heap table, which they reach only after that.
 unsafe impl Sync for Frozen {}
 // SAFETY: holds no thread's data.
 unsafe impl Send for Frozen {}
@@ -150,33 +134,25 @@ impl Frozen {
             heaps: AtomicPtr::new((&raw const NOBODY).cast_mut()),
             mask: AtomicUsize::new(0),
             quick: AtomicUsize::new(0),
-            status: AtomicU32::new(0),
+            ready: AtomicU32::new(0),
             plan: UnsafeCell::new(Plan::EMPTY),
         }
     }
 
-    /// How far start-up is.
+    /// Whether the heap has started.
     #[inline]
-    pub fn status(&self) -> Status {
-        match self.status.load(Ordering::Acquire) {
-            0 => Status::Idle,
-            1 => Status::Starting,
-            _ => Status::Ready,
-        }
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) != 0
     }
 
-    /// Makes the caller the one to start the heap; false if someone else is.
-    pub fn begin(&self) -> bool {
-        self.status.compare_exchange(0, 1, Ordering::Acquire, Ordering::Acquire).is_ok()
-    }
-
-    /// Writes the plan. Only the caller of a successful [`begin`](Frozen::begin) may.
-    pub fn publish(&self, plan: Plan, heaps: usize, most_heaps: usize) {
-        // SAFETY: this thread is the one that moved the status to Starting, so no other writes,
-        // and none reads before `set_ready`.
-        unsafe { *self.plan.get() = plan };
+    /// Writes the plan, of a heap that has not started.
+    pub(super) fn publish(&self, _: &Turn, plan: &Plan, heaps: usize, most_heaps: usize) {
+        // SAFETY: there is one turn, so no other writes, and none reads before `set_ready`.
+        unsafe { *self.plan.get() = *plan };
         self.mask.store(most_heaps - 1, Ordering::Relaxed);
-        let quick = plan.page_shift == PAGE_SHIFT && plan.key.is_fast();
+        // They know regions by the number of the class.
+        let whole = plan.regions == CLASSES;
+        let quick = whole && plan.page_shift == PAGE_SHIFT && plan.key.is_fast();
         self.quick.store(
             if quick { (most_heaps - 1) << ThreadHeap::SHIFT } else { 0 },
             Ordering::Relaxed,
@@ -185,14 +161,14 @@ impl Frozen {
     }
 
     /// Lets everyone in. Last, after the heap table can be used.
-    pub fn set_ready(&self) {
-        self.status.store(2, Ordering::Release);
+    pub(super) fn set_ready(&self, _: &Turn) {
+        self.ready.store(1, Ordering::Release);
     }
 
     /// The plan: [`Plan::EMPTY`] before start-up.
     ///
     /// A thread that has not yet seen the heap started may see an unfinished plan while another
-    /// starts it; every entry therefore goes through [`status`](Frozen::status) or a thread heap
+    /// starts it; every entry therefore goes through [`is_ready`](Frozen::is_ready) or a thread heap
     /// of its own first, except the class look-up, which needs only the page size.
     #[inline(always)]
     pub fn plan(&self) -> &Plan {
@@ -230,5 +206,31 @@ impl Frozen {
     /// Where the page lies, for making it read-only.
     pub fn extent(&self) -> (usize, usize) {
         ((&raw const *self).expose_provenance(), size_of::<Frozen>())
+    }
+}
+
+/// The identity of the thread whose turn it is to start a heap, or 0.
+///
+/// Not in the page that is closed: threads that come just too late still exchange it. Who
+/// overwrites it gains nothing: whether a heap has started is in its closed page and is asked
+/// first, and again by whose turn it is.
+static STARTER: AtomicUsize = AtomicUsize::new(0);
+
+/// The right to start heaps, of which a process has one.
+#[must_use]
+pub(super) struct Turn(());
+
+impl Turn {
+    /// Takes it; otherwise the identity of the thread that has it.
+    pub(super) fn take(identity: usize) -> Result<Turn, usize> {
+        STARTER
+            .compare_exchange(0, identity, Ordering::Acquire, Ordering::Relaxed)
+            .map(|_| Turn(()))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        STARTER.store(0, Ordering::Release);
     }
 }

@@ -3,11 +3,12 @@
 #![expect(unsafe_code, reason = "makes children")]
 
 use super::shared::GUESTS;
+use super::thread_heap::Standing;
 use super::{Frozen, Heap, Options, Request};
-use crate::os::Linux;
+use crate::os::{Linux, Os};
 use crate::policy::Strict;
 use crate::record::Origin;
-use crate::slab::lock::{Lock, Rank};
+use crate::slab::lock::{Holder, Lock, Rank};
 use std::process::Command;
 use std::string::String;
 use std::sync::mpsc::channel;
@@ -34,11 +35,11 @@ const CASE: &str = "CASEMATE_HELD_CASE";
 
 /// Runs a test in a process of its own: its heaps take much address space, of which other tests
 /// of this binary ask for certain places.
-fn alone(name: &str, body: impl FnOnce()) {
+pub(super) fn alone_in(file: &str, name: &str, body: impl FnOnce()) {
     if env::var(CASE).is_ok_and(|case| case == name) {
         return body();
     }
-    let path = std::format!("heap::held::{name}");
+    let path = std::format!("heap::{file}::{name}");
     let own = env::current_exe().expect("the test binary's path");
     let mut command = Command::new(own);
     command.args([&path, "--exact", "--nocapture", "--test-threads=1"]).env(CASE, name);
@@ -46,6 +47,10 @@ fn alone(name: &str, body: impl FnOnce()) {
     let text = String::from_utf8_lossy(&output.stdout);
     let ran = text.contains("1 passed");
     assert!(ran, "{path}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr));
+}
+
+fn alone(name: &str, body: impl FnOnce()) {
+    alone_in("held", name, body);
 }
 
 /// Runs this while another thread holds what `hold` takes.
@@ -154,6 +159,129 @@ fn a_child_that_asks_for_a_size_waits_for_no_lock() {
             heap.object_size(object) == 8 << 20
                 && heap.take_over(object).is_ok()
                 && heap.verify().is_ok()
+        });
+    });
+}
+
+/// As the handlers of `fork` do it, in a handler that interrupted a call of this thread.
+fn forked(heap: Here, on_each_side: impl Fn(bool)) {
+    let held = Linux::thread().held.get();
+    heap.before_fork();
+    // SAFETY: the child does nothing but use this heap.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: ends the child, by a signal if it waits.
+        unsafe { libc::alarm(20) };
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            heap.after_fork_in_child().expect("the child starts over");
+            on_each_side(true);
+        }));
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(if done.is_ok() { 0 } else { 1 }) };
+    }
+    heap.after_fork_in_parent();
+    assert_eq!(Linux::thread().held.get(), held);
+    on_each_side(false);
+    let mut status = 0;
+    // SAFETY: our child; the status is ours.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(status, 0, "the child failed");
+}
+
+fn is_quiet(heap: Here) -> bool {
+    let shared = heap.shared();
+    let locks = shared.region.iter().map(|region| &region.lock);
+    let guests = (1..=GUESTS).map(|guest| &heap.frozen.heap(guest).lock);
+    locks.chain(guests).chain([&shared.lock, &shared.large.lock]).all(is_free)
+}
+
+fn is_free(lock: &Lock) -> bool {
+    lock.holder::<Linux>() == Holder::Nobody
+}
+
+#[test]
+fn a_fork_in_a_handler_leaves_the_locks_of_the_interrupted_call() {
+    alone("a_fork_in_a_handler_leaves_the_locks_of_the_interrupted_call", || {
+        let heap = started();
+        assert!((0..1000).all(|_| some(heap)));
+        let shared = heap.shared();
+        let region = shared.region[3].lock.acquire::<Linux>(Rank::Region).expect("free");
+        let large = shared.large.lock.acquire::<Linux>(Rank::Large).expect("free");
+        let held = std::cell::Cell::new(Some((large, region)));
+        forked(heap, |_| {
+            assert_eq!(shared.region[3].lock.holder::<Linux>(), Holder::Call);
+            assert_eq!(shared.large.lock.holder::<Linux>(), Holder::Call);
+            assert!((0..1000).all(|_| some(heap)), "handlers are served");
+            // The interrupted call goes on.
+            let held = held.take().expect("each side has its own");
+            drop(held.0);
+            drop(held.1);
+            assert!(is_quiet(heap));
+            let large = Request { size: 8 << 20, ..REQUEST };
+            assert!(heap.allocate(large).expect("no misuse").is_some());
+            assert!((0..1000).all(|_| some(heap)));
+            heap.verify().expect("every invariant");
+        });
+    });
+}
+
+#[test]
+fn a_fork_in_a_handler_leaves_the_guest_heap_of_the_interrupted_call() {
+    alone("a_fork_in_a_handler_leaves_the_guest_heap_of_the_interrupted_call", || {
+        let heap = started();
+        assert!((0..1000).all(|_| some(heap)));
+        let guest = heap.frozen.heap(2);
+        let held = guest.lock.acquire::<Linux>(Rank::Guest).expect("free");
+        let held = std::cell::Cell::new(Some(held));
+        forked(heap, |child| {
+            assert_eq!(guest.lock.holder::<Linux>(), Holder::Call);
+            // Whoever is inside of it must stay alone.
+            let standing = if child { Standing::Retired } else { Standing::Guest };
+            assert_eq!(guest.standing(), standing);
+            assert!((0..1000).all(|_| some(heap)), "handlers are served");
+            drop(held.take());
+            assert!(is_quiet(heap));
+            heap.verify().expect("every invariant");
+        });
+    });
+}
+
+/// What other threads hold, too: only what can be had without waiting is taken.
+#[test]
+fn a_fork_in_a_handler_does_not_wait_for_guests() {
+    alone("a_fork_in_a_handler_does_not_wait_for_guests", || {
+        let heap = started();
+        assert!((0..1000).all(|_| some(heap)));
+        meanwhile(
+            |then| with_guests_held(heap, 1, then),
+            || {
+                let _held = heap.shared().region[3].lock.acquire::<Linux>(Rank::Region);
+                forked(heap, |child| {
+                    let holder = heap.frozen.heap(1).lock.holder::<Linux>();
+                    assert_eq!(holder, if child { Holder::Nobody } else { Holder::Other });
+                    assert!((0..1000).all(|_| some(heap)));
+                });
+            },
+        );
+        heap.verify().expect("every invariant");
+    });
+}
+
+/// A fork while the thread is inside of its own heap: the child's thread gets another, and the
+/// call that was interrupted ends in the old one.
+#[test]
+fn a_fork_in_a_handler_leaves_the_heap_of_the_interrupted_call() {
+    alone("a_fork_in_a_handler_leaves_the_heap_of_the_interrupted_call", || {
+        let heap = started();
+        assert!((0..1000).all(|_| some(heap)));
+        let inside = heap.enter(&Linux::thread()).expect("a heap of its own");
+        let inside = std::cell::Cell::new(Some(inside));
+        forked(heap, |child| {
+            assert!((0..10).all(|_| some(heap)), "handlers are served");
+            drop(inside.take());
+            assert!((0..1000).all(|_| some(heap)));
+            assert_eq!(heap.enter(&Linux::thread()).is_some(), true, "{child}");
+            heap.verify().expect("every invariant");
         });
     });
 }

@@ -32,6 +32,8 @@ mod reuse;
 mod shared;
 mod small;
 mod start;
+#[cfg(test)]
+mod starting;
 mod stats;
 pub mod thread_heap;
 mod trim;
@@ -42,7 +44,7 @@ mod verify;
 pub use crate::request::{Claim, Outcome, Request};
 pub use alloc::Object;
 pub(crate) use fast::Freed;
-pub use frozen::{Frozen, Hook, Plan, Status};
+pub use frozen::{Frozen, Hook, Plan};
 pub use guarded::Access;
 pub use queue::quarantine;
 pub use small::{PAGE_SHIFT, SMALL};
@@ -51,9 +53,10 @@ pub use stats::{ClassStats, ProtectionReport, Stats};
 pub use usage::Usage;
 pub use verify::Verified;
 
+use crate::geometry::MOST_PARTITIONS;
 use crate::os::Os;
 use crate::policy::Policy;
-use crate::size_class::SizeClass;
+use crate::size_class::{CLASSES, SizeClass};
 use core::marker::PhantomData;
 use shared::SharedState;
 
@@ -79,6 +82,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// The heap of this start-up page, started with these options at its first use.
     #[inline(always)]
     pub const fn new(frozen: &'f Frozen, options: &'f Options) -> Self {
+        const { assert!(P::PARTITIONS >= 1 && P::PARTITIONS <= MOST_PARTITIONS) };
         Heap { frozen, options, kind: PhantomData }
     }
 
@@ -91,6 +95,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     #[inline(always)]
     fn shared(&self) -> &'f SharedState {
         shared::shared(self.frozen)
+    }
+
+    /// Whether regions are numbered as under this policy: not before start-up, nor in a heap that
+    /// was started under one with another number of partitions.
+    #[inline(always)]
+    fn has_regions_of_policy(&self) -> bool {
+        self.plan().regions == CLASSES * P::PARTITIONS
     }
 
     /// The region that serves a class, for a request: with partitions, one of several, chosen by

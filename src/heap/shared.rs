@@ -21,6 +21,8 @@ pub const GUESTS: usize = 4;
 /// See the module. Starts as zeros.
 #[repr(C)]
 pub struct SharedState {
+    /// The start-up page: [`READ_ONLY`], [`SEALED`].
+    pub page: AtomicU32,
     /// 1 while guard markers work.
     pub markers: AtomicU32,
     /// Heaps made, guests included; number 0 is nobody's.
@@ -45,6 +47,11 @@ pub struct SharedState {
     pub region: [RegionState; MOST_REGIONS],
 }
 
+/// In [`SharedState::page`]: the start-up page was made read-only.
+pub const READ_ONLY: u32 = 1;
+/// And sealed.
+pub const SEALED: u32 = 2;
+
 /// The shared state of a heap that has started.
 #[inline(always)]
 pub fn shared(frozen: &Frozen) -> &SharedState {
@@ -54,11 +61,15 @@ pub fn shared(frozen: &Frozen) -> &SharedState {
     unsafe { &*pointer::<SharedState>(frozen.plan().shared) }
 }
 
-/// The word that the kernel zeroes in a forked child; nonzero in the process that wrote it.
-pub fn fork_word(plan: &Plan) -> &AtomicU32 {
+/// In the fork word: this process knows itself. Identities are multiples of 4.
+pub const LIVE: usize = 1;
+
+/// The word that the kernel zeroes in a forked child: [`LIVE`], or in a child 0 until a thread has
+/// noticed, then that thread's identity while it starts over.
+pub fn fork_word(plan: &Plan) -> &AtomicUsize {
     // SAFETY: only called once the page before the shared state is mapped for this word, which it
     // stays while the heap exists; it starts there, and only atomics use it.
-    unsafe { &*pointer::<AtomicU32>(plan.shared - (1 << plan.page_shift)) }
+    unsafe { &*pointer::<AtomicUsize>(plan.shared - (1 << plan.page_shift)) }
 }
 
 impl SharedState {

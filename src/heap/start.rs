@@ -1,8 +1,10 @@
 //! Layer: heap. Start-up: probing the kernel, choosing a rung of the ladder, drawing addresses
-//! and secrets, and making the page that holds them read-only.
+//! and secrets, and making the page that holds them read-only. No copy of these is left behind.
 
-use super::frozen::{Frozen, Hook, Plan, Status};
-use super::shared::{GUESTS, MOST_HEAPS, SharedState, shared};
+#![expect(unsafe_code, reason = "erases values that nobody reads any more")]
+
+use super::frozen::{Frozen, Hook, Plan, Turn};
+use super::shared::{GUESTS, LIVE, MOST_HEAPS, READ_ONLY, SEALED, SharedState, fork_word, shared};
 use super::thread_heap::{Standing, ThreadHeap};
 use super::{Heap, Outcome};
 use crate::canary::Key;
@@ -64,43 +66,75 @@ impl Options {
 
 impl<O: Os, P: Policy> Heap<'_, O, P> {
     /// Starts the heap at its first use. A later one under another policy is a violation; it is
-    /// noticed where a slow path leads here, at the latest when a magazine is empty.
+    /// noticed where a slow path leads here, at the latest when a magazine is empty. False for a
+    /// signal handler that interrupted start-up: there is nothing to be had.
     #[inline]
-    pub(super) fn ensure_started(&self) -> Outcome<()> {
-        if is_ready(self.frozen) && self.plan().policy == P::SET {
-            return Ok(());
+    pub(super) fn ensure_started(&self) -> Outcome<bool> {
+        if is_ready(self.frozen) && self.is_of_policy() {
+            return Ok(true);
         }
-        self.start()
+        self.start_up()
+    }
+
+    /// Whether the heap was started under this policy.
+    fn is_of_policy(&self) -> bool {
+        self.plan().policy == P::SET && self.has_regions_of_policy()
     }
 
     /// Starts the heap if nobody has; waits while another thread does.
-    #[cold]
     pub fn start(&self) -> Outcome<()> {
-        let options = self.options;
+        self.start_up().map(|_| ())
+    }
+
+    #[cold]
+    fn start_up(&self) -> Outcome<bool> {
+        let me = O::thread().identity;
         loop {
-            match self.frozen.status() {
-                Status::Ready if self.plan().policy == P::SET => return Ok(()),
-                Status::Ready => return Err(Violation::new(Kind::SecondHeap)),
-                Status::Starting => O::pause(),
-                Status::Idle if self.frozen.begin() => break,
-                Status::Idle => {}
+            if is_ready(self.frozen) {
+                let second = Violation::new(Kind::SecondHeap);
+                return if self.is_of_policy() { Ok(true) } else { Err(second) };
             }
+            match Turn::take(me) {
+                Ok(turn) => {
+                    let done = self.start_in_turn(&turn);
+                    erase_below();
+                    done?;
+                }
+                Err(who) if who == me => return Ok(false),
+                Err(_) => O::pause(),
+            }
+        }
+    }
+
+    /// Starts the heap, unless another thread has done so meanwhile and has closed the page.
+    #[inline(never)]
+    pub(super) fn start_in_turn(&self, turn: &Turn) -> Outcome<()> {
+        if is_ready(self.frozen) {
+            return Ok(());
         }
         let start_up = Violation::new(Kind::StartUp);
         let mut random = Stream::from_kernel::<O>().ok_or(start_up)?;
+        let mut plan = Plan::EMPTY;
+        let done = self.draw_plan(turn, &mut plan, &mut random);
+        erase(&mut plan);
+        erase(&mut random);
+        done.ok_or(start_up)
+    }
+
+    fn draw_plan(&self, turn: &Turn, plan: &mut Plan, random: &mut Stream) -> Option<()> {
+        let options = self.options;
         let features = O::probe();
         let page = O::page_size();
         let limit = O::address_space_limit();
         // Reserving is worth trying where address space is not limited, or by far enough.
         let reserve = !features.emulated && limit.is_none_or(|limit| limit >> 44 != 0);
-        let spans = place::<O, P>(page, limit, reserve, &mut random).ok_or(start_up)?;
-
-        let mut plan = Plan::EMPTY;
+        let mut spans = place::<O, P>(page, limit, reserve, random)?;
         let mut secret = [0u8; 80];
         if !O::entropy(&mut secret) {
-            return Err(start_up);
+            return None;
         }
         plan.key = Key::new(secret, features.aes);
+        erase(&mut secret);
         plan.slots = spans.slots;
         plan.regions = CLASSES * P::PARTITIONS;
         plan.region_shift = spans.rung.region_shift;
@@ -110,7 +144,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         plan.shared = spans.meta + spans.layout.shared;
         plan.meta = (spans.meta, spans.layout.len);
         let slots_len = (plan.regions << plan.region_shift) + page + spans.layout.nothing_len;
-        plan.large = large_window::<O>(slots_len, &spans, &mut random);
+        plan.large = large_window::<O>(slots_len, &spans, random);
         plan.large_table = (spans.meta + spans.layout.table, spans.layout.table_entries);
         plan.nothing = Extent {
             start: spans.slots + (plan.regions << plan.region_shift) + page,
@@ -125,12 +159,14 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         plan.hook = options.hook;
         plan.tick = options.tick;
         plan.addresses = options.addresses;
-        lay_out_regions::<O, P>(&mut plan, &spans, page, &mut random);
-        self.finish(plan, &spans, options).ok_or(start_up)
+        lay_out_regions::<O, P>(plan, &spans, page, random);
+        let done = self.finish(turn, plan, &spans);
+        erase(&mut spans);
+        done
     }
 
     /// Maps the shared state and the guest heaps, publishes the plan and closes its page.
-    fn finish(&self, mut plan: Plan, spans: &Spans, options: &Options) -> Option<()> {
+    fn finish(&self, turn: &Turn, plan: &mut Plan, spans: &Spans) -> Option<()> {
         let page = 1usize << plan.page_shift;
         let make = |at, len| {
             if spans.rung.reserved { O::open(at, len) } else { O::map(at, len) }
@@ -147,18 +183,10 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         let heaps = spans.meta + spans.layout.heaps;
         make(heaps, (1 + GUESTS) * ThreadHeap::STRIDE).ok()?;
 
-        let (at, len) = self.frozen.extent();
-        if P::SET.has(Set::SEAL) && options.for_good {
-            // What cannot be closed is found out by closing it; the report must be in the page
-            // before. So: assume success, publish, close, and say so if that was wrong.
-            plan.protected = true;
-            plan.sealed = features.seal;
-        }
-        let sealable = plan.protected;
-        self.frozen.publish(plan, heaps, spans.layout.most_heaps);
+        self.frozen.publish(turn, plan, heaps, spans.layout.most_heaps);
         let state = shared(self.frozen);
         state.markers.store(u32::from(features.guards), Relaxed);
-        super::shared::fork_word(self.plan()).store(1, Relaxed);
+        fork_word(self.plan()).store(LIVE, Relaxed);
         for number in 1..=GUESTS {
             self.frozen.heap(number).set_up(
                 number as u32,
@@ -167,9 +195,11 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             );
         }
         state.heaps.store(1 + GUESTS as u32, Relaxed);
-        self.frozen.set_ready();
-        if sealable && O::read_only(at, len).is_ok() && features.seal {
-            let _ = O::seal(at, len);
+        self.frozen.set_ready(turn);
+        let (at, len) = self.frozen.extent();
+        if P::SET.has(Set::SEAL) && self.options.for_good && O::read_only(at, len).is_ok() {
+            let sealed = features.seal && O::seal(at, len).is_ok();
+            state.page.store(if sealed { READ_ONLY | SEALED } else { READ_ONLY }, Relaxed);
         }
         if crate::process::is(self.frozen) {
             // May allocate, so it comes after everything else. Without it forks are still noticed
@@ -341,5 +371,26 @@ fn lay_out_regions<O: Os, P: Policy>(
 
 /// Whether a heap was started at all.
 pub fn is_ready(frozen: &Frozen) -> bool {
-    frozen.status() == Status::Ready
+    frozen.is_ready()
 }
+
+/// Overwrites a value that nobody reads any more.
+fn erase<T: Plain>(value: &mut T) {
+    // SAFETY: valid for writing. Zeros need not be a value of the type: the caller reads it no more,
+    // and it has no destructor.
+    unsafe { zeroize::zeroize_flat_type(&raw mut *value) }
+}
+
+/// The same for what start-up has left on the stack: copies of registers and of results.
+#[inline(never)]
+fn erase_below() {
+    let mut used = [0u8; size_of::<Plan>() + (8 << 10)];
+    erase(&mut used);
+}
+
+/// Without destructor.
+trait Plain {}
+impl Plain for Plan {}
+impl Plain for Stream {}
+impl Plain for Spans {}
+impl<const N: usize> Plain for [u8; N] {}

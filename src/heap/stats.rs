@@ -1,6 +1,7 @@
 //! Layer: heap. Statistics and the report of what is in force, gathered without allocating.
 
 use super::Heap;
+use super::shared::{READ_ONLY, SEALED};
 use super::thread_heap::Standing;
 use crate::os::Os;
 use crate::policy::{Policy, Set};
@@ -161,6 +162,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     pub fn protections(&self) -> ProtectionReport {
         let plan = self.plan();
         let ready = super::start::is_ready(self.frozen);
+        let page = if ready { self.shared().page.load(Relaxed) } else { 0 };
         let bare = |number: usize| {
             self.shared().region.get(number).map_or(0, |r| u64::from(r.bare.load(Relaxed)))
         };
@@ -169,8 +171,8 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             set: if ready { plan.policy } else { P::SET },
             guard_markers: ready && self.shared().markers.load(Relaxed) != 0,
             unguarded_slabs: if ready { (0..plan.regions).map(bare).sum() } else { 0 },
-            read_only: plan.protected,
-            sealed: plan.sealed,
+            read_only: page & READ_ONLY != 0,
+            sealed: page & SEALED != 0,
             raw_fork_noticed: plan.features.wipe_on_fork,
             aes: plan.features.aes,
             reserved: plan.rung.reserved,

@@ -81,6 +81,8 @@ pub struct LargeState {
     pub mismatches: AtomicU64,
     /// Objects alive that have no guard.
     pub bare: AtomicU64,
+    /// 1 in a forked child while the random stream is its parent's.
+    pub stale: AtomicU32,
     random: UnsafeCell<MaybeUninit<Stream>>,
 }
 
@@ -122,6 +124,13 @@ impl LargeState {
             unsafe { (*self.random.get()).write(stream) };
             self.ready.store(1, Relaxed);
         }
+        // Should the kernel refuse, the old stream goes on.
+        if self.stale.swap(0, Relaxed) != 0
+            && let Some(stream) = Stream::from_kernel::<O>()
+        {
+            // SAFETY: as above.
+            unsafe { (*self.random.get()).write(stream) };
+        }
         Some(Table { state: self, at, entries, _held: held })
     }
 }
@@ -131,13 +140,6 @@ impl<'t, O: Os> Table<'t, O> {
     pub fn random(&mut self) -> &mut Stream {
         // SAFETY: there is one `Table` at a time, this borrows it, and `lock` has seeded it.
         unsafe { (*self.state.random.get()).assume_init_mut() }
-    }
-
-    /// Draws a new seed.
-    pub fn reseed(&mut self) {
-        if let Some(stream) = Stream::from_kernel::<O>() {
-            *self.random() = stream;
-        }
     }
 
     /// An entry by number; the number is cut to the table.

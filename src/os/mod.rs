@@ -8,8 +8,8 @@
 
 pub mod linux;
 
-use core::cell::Cell;
-use core::sync::atomic::AtomicU32;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 pub use linux::Linux;
 
@@ -24,16 +24,51 @@ pub enum MapError {
     Unsupported,
 }
 
+/// A word of the calling thread, which its signal handlers use as well: every access is whole, and
+/// where the order matters it is kept by a compiler fence.
+#[repr(transparent)]
+pub struct Word {
+    value: AtomicU32,
+    /// Neither the word nor a reference to it leaves its thread.
+    here: PhantomData<*mut u32>,
+}
+
+impl Word {
+    /// A word with this value.
+    pub const fn new(value: u32) -> Word {
+        Word { value: AtomicU32::new(value), here: PhantomData }
+    }
+
+    /// Its value.
+    #[inline(always)]
+    pub fn get(&self) -> u32 {
+        self.value.load(Relaxed)
+    }
+
+    /// Gives it a value.
+    #[inline(always)]
+    pub fn set(&self, value: u32) {
+        self.value.store(value, Relaxed);
+    }
+
+    /// Gives it a value; what it had.
+    pub fn replace(&self, value: u32) -> u32 {
+        let before = self.get();
+        self.set(value);
+        before
+    }
+}
+
 /// The calling thread, as the heap knows it.
 #[derive(Clone, Copy)]
 pub struct Thread<'t> {
-    /// Nonzero and different for every two threads alive at the same time.
+    /// Nonzero, a multiple of 4, and different for every two threads alive at the same time.
     pub identity: usize,
     /// A word in thread-local storage, zero in a new thread. It holds an index and a state,
     /// never a pointer, and is not trusted.
-    pub word: &'t Cell<u32>,
-    /// Another such word: the ranks of the locks that the thread holds.
-    pub held: &'t Cell<u32>,
+    pub word: &'t Word,
+    /// Another such word: the ranks of the locks that the thread holds, see `slab::lock`.
+    pub held: &'t Word,
 }
 
 /// What the kernel offered when it was asked at start-up.
@@ -77,7 +112,8 @@ pub trait ForkHooks {
 /// # Safety
 /// An implementation must do what each method says: [`reserve`](Os::reserve) and
 /// [`map`](Os::map) never touch memory that was mapped before, [`entropy`](Os::entropy) fills the
-/// whole buffer or fails, and [`thread`](Os::thread) gives two live threads different identities.
+/// whole buffer or fails, and [`thread`](Os::thread) gives two live threads different identities,
+/// which are multiples of 4.
 #[expect(unsafe_code, reason = "an unsafe trait: the heap's soundness rests on its mappings")]
 pub unsafe trait Os: Send + Sync + 'static {
     /// The page size in force, a power of two.

@@ -11,6 +11,7 @@ mod child;
 mod exec;
 mod family;
 mod handlers;
+mod interrupted;
 mod load;
 #[path = "../threads/raw.rs"]
 mod raw;

@@ -1,9 +1,11 @@
 //! Forks that run no handlers: the heap notices by a word that the kernel wipes in the child.
 
+use crate::bare_thread::BareThread;
 use crate::child;
 use crate::family::{Way, child_of};
 use crate::load::{Busy, be_a_child, fingerprint, some, use_heap};
 use crate::raw::Raw;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn noticed() -> bool {
     let noticed = casemate::protections().raw_fork_noticed;
@@ -85,4 +87,49 @@ fn a_raw_clone() {
 #[test]
 fn a_raw_clone_with_many_threads() {
     child::run("without::a_raw_clone_with_many_threads", || with_many_threads(Way::Raw));
+}
+
+/// Whoever comes first starts the child's heap over, be it a thread that the child has made; the
+/// thread that forked finds that its heap has gone and gets another.
+fn with_another_thread_first(way: Way) {
+    if !noticed() {
+        return;
+    }
+    use_heap(3);
+    for i in 0..30 {
+        let inherited = some();
+        let theirs = child_of(way, || {
+            static THEIRS: AtomicU64 = AtomicU64::new(0);
+            let threads: [_; 3] = core::array::from_fn(|_| {
+                BareThread::start(|| THEIRS.store(late_mark(), Ordering::Relaxed))
+            });
+            // Beside them, or after.
+            if i % 2 == 0 {
+                for object in &inherited {
+                    object.free();
+                }
+            }
+            threads.into_iter().for_each(BareThread::join);
+            be_a_child(if i % 2 == 0 { &[] } else { &inherited });
+            THEIRS.load(Ordering::Relaxed)
+        });
+        assert_ne!(theirs.unwrap_or_else(|why| panic!("child {i}: {why}")), late_mark());
+        inherited.into_iter().for_each(Raw::free);
+    }
+    casemate::verify().expect("every invariant");
+}
+
+#[cfg(target_env = "gnu")]
+#[test]
+fn underscore_fork_with_another_thread_first() {
+    child::run("without::underscore_fork_with_another_thread_first", || {
+        with_another_thread_first(Way::Underscore);
+    });
+}
+
+#[test]
+fn a_raw_clone_with_another_thread_first() {
+    child::run("without::a_raw_clone_with_another_thread_first", || {
+        with_another_thread_first(Way::Raw);
+    });
 }

@@ -23,7 +23,7 @@ static KEY: AtomicU32 = AtomicU32::new(0);
 pub(super) fn current<'t>() -> Thread<'t> {
     let words = words();
     // SAFETY: the words live as long as their thread, and neither the references nor `Thread` can
-    // be sent to another (`Cell` is not `Sync`), so they are never used after it. Cells may be
+    // be sent to another (`Word` is not `Sync`), so they are never used after it. Words may be
     // shared.
     let words = unsafe { &*words };
     Thread { identity: ptr::from_ref(words).addr(), word: &words.word, held: &words.held }

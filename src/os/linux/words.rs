@@ -9,18 +9,18 @@
 //! Otherwise this is the only file that names `std`: its `thread_local!` is the one stable way to
 //! thread-local storage that is not a call into libc.
 
-use core::cell::Cell;
+use crate::os::Word;
 
 /// The words of a thread. Its address is the thread's identity.
-#[repr(C)]
+#[repr(C, align(16))]
 pub(super) struct Words {
     /// The heap's word.
-    pub(super) word: Cell<u32>,
+    pub(super) word: Word,
     /// The ranks of the heap's locks that the thread holds.
-    pub(super) held: Cell<u32>,
+    pub(super) held: Word,
     /// How often this thread's exit destructor was called.
-    pub(super) rounds: Cell<u32>,
-    _pad: Cell<u32>,
+    pub(super) rounds: Word,
+    _pad: Word,
 }
 
 const _: () = assert!(size_of::<Words>() == 16);
@@ -100,15 +100,15 @@ mod place {
 
     use super::super::report;
     use super::Words;
-    use core::cell::Cell;
+    use crate::os::Word;
 
     std::thread_local! {
         static WORDS: Words = const {
             Words {
-                word: Cell::new(0),
-                held: Cell::new(0),
-                rounds: Cell::new(0),
-                _pad: Cell::new(0),
+                word: Word::new(0),
+                held: Word::new(0),
+                rounds: Word::new(0),
+                _pad: Word::new(0),
             }
         };
     }

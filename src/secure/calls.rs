@@ -325,22 +325,3 @@ fn or_end(error: SecureError) -> SecureError {
 pub(super) fn end(violation: &Violation) -> ! {
     crate::fatal::fatal::<Linux>(crate::process::frozen().plan(), violation)
 }
-
-/// Takes every secret away, on the way to an abort: other threads that still run fault instead of
-/// working with wiped keys, and a core dump, where there is one in spite of everything, holds
-/// nothing. Runs in any state; called once.
-pub(crate) fn take_all_away() {
-    let Some(fixed) = started() else { return };
-    if super::fork::notice(fixed).is_err() {
-        return;
-    }
-    // Without waiting: whoever has the lock may be the one that dies. The tables change by steps
-    // that leave every record whole, or the process ends a little sooner by a fault.
-    let _held = fixed.lock().attempt::<Linux>(crate::slab::lock::Rank::Secure);
-    // SAFETY: the state is mapped for good. That it is referred to once does not hold where another
-    // thread has the lock: it may change records at the same time, to which the language gives no
-    // meaning, and waiting could be for ever. What is read are numbers; this process ends now.
-    let state = unsafe { &mut *fixed.state() };
-    state.table(fixed).take_all_away();
-    state.pool_table(fixed).take_all_away();
-}

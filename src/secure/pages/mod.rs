@@ -26,6 +26,7 @@ use crate::os::{Linux, Os, Secrets, pointer};
 use crate::rng::Stream;
 use crate::units::{MIB, round_up};
 use crate::violation::{Kind, Place, Violation};
+pub use all::each_live;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use entry::{EMPTY, margins, words};

@@ -25,6 +25,7 @@ use super::root::Fixed;
 use crate::rng::Stream;
 use crate::units::KIB;
 use crate::violation::{Kind, Place, Violation};
+pub use all::each_live;
 use chunk::{CELL_SHIFT, Chunk, Geometry, Slot, SlotId};
 use core::alloc::Layout;
 use core::ptr::NonNull;

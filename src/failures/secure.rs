@@ -28,6 +28,7 @@ const SECURE: &[Call] = &[
     Call::NoDump,
     Call::Guard,
     Call::Lock,
+    Call::Touch,
     Call::SecretFile,
     Call::Truncate,
     Call::Random,

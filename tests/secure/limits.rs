@@ -2,7 +2,7 @@
 //! the capability that lifts the limit, which first shows that the limit binds.
 
 use crate::child;
-use crate::filter::refuse;
+use crate::filter::{refuse, refuse_if};
 use crate::raw::{OWN, POOL, alloc, fill, free, is_all, query, take};
 use casemate::secure::{
     Backing, ErrorKind, ForkView, Policy, Requirements, secure_stats, secure_trim, secure_verify,
@@ -218,6 +218,35 @@ fn without_locks_and_secrets() {
         assert!(!query(at).unwrap().locked);
         free(at);
         assert!(secure_stats().degraded_ever > 0);
+    });
+}
+
+/// Hidden pages are made present when they are mapped: where one is not to be had, that is an error,
+/// or locked memory takes their place, and no SIGBUS when it is first used.
+#[test]
+fn hidden_pages_that_are_not_to_be_had() {
+    child::run("limits::hidden_pages_that_are_not_to_be_had", || {
+        let hidden = Policy::require(Requirements::HIDDEN);
+        let has_any = match alloc(32, 1, &hidden) {
+            Ok(at) => {
+                free(at);
+                true
+            }
+            Err(error) => {
+                println!("no memfd_secret here: {error}");
+                false
+            }
+        };
+        // The call that touches them, with a null pointer for the mask.
+        refuse_if(libc::SYS_rt_sigprocmask, 1, 0, libc::EFAULT).expect("the filter");
+        let error = alloc(100_000, 1, &hidden.protectable()).unwrap_err();
+        let kind = error.kind();
+        assert!(!has_any || matches!(kind, ErrorKind::OutOfMemory { .. }), "{kind:?}");
+        let at = take(100_000, &POOL);
+        let seen = query(at).unwrap();
+        assert_eq!(seen.backing, Backing::Locked, "{seen}");
+        free(at);
+        secure_verify().expect("every invariant");
     });
 }
 

@@ -31,7 +31,10 @@ impl Refusal {
             return Refusal::Limit { limit, errno };
         }
         match errno {
-            libc::ENOMEM | libc::EAGAIN | libc::EMFILE | libc::ENFILE => Refusal::Memory(errno),
+            // EFAULT: a page that was mapped is not to be had.
+            libc::ENOMEM | libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::EFAULT => {
+                Refusal::Memory(errno)
+            }
             _ => Refusal::Missing(lacks, errno),
         }
     }

@@ -93,6 +93,11 @@ fn without(one: Protection) -> End {
     }
 }
 
+/// In the test called `name`: runs it again in a process of its own. In that process: runs `act`.
+pub(crate) fn alone(name: &str, act: fn()) {
+    ending::run(name, &[("alone", act, End::Survives)]);
+}
+
 #[test]
 fn every_protection_is_missed_when_it_is_off() {
     let cases = cases();

@@ -270,6 +270,36 @@ fn without_advice() {
     });
 }
 
+/// What a policy lacks is named, whatever else there was not: it could do without locked memory.
+#[test]
+fn the_true_cause_is_named() {
+    child::run("limits::the_true_cause_is_named", || {
+        limit(0).expect("fewer rights");
+        expect_bound(0);
+        let undumped = Policy::require(Requirements::NO_DUMP);
+        let alone = Policy::require(Requirements::NO_FORK);
+        for policy in [undumped, alone.protectable()] {
+            free(alloc(90_000, 1, &policy).expect("unlocked memory"));
+        }
+        refuse(&[libc::SYS_madvise], libc::EPERM).expect("the filter");
+        // Less each time: what was refused once is not asked for again at once.
+        for (policy, lacks, size) in [
+            (undumped, Requirements::NO_DUMP, 70_000),
+            (undumped.protectable(), Requirements::NO_DUMP, 50_000),
+            (undumped.hibernation_friendly(), Requirements::NO_DUMP, 30_000),
+            (alone.protectable(), Requirements::NO_FORK, 10_000),
+        ] {
+            let error = alloc(size, 1, &policy).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported(lacks), "{error}");
+        }
+        // Memory that ran out is still that.
+        let kind = alloc(1 << 46, 1, &undumped).unwrap_err().kind();
+        assert!(matches!(kind, ErrorKind::OutOfMemory { .. }), "{kind:?}");
+        // And who insists on locked memory is told of the limit.
+        expect_refusal(&undumped.and_require(Requirements::LOCKED), 6000, 0);
+    });
+}
+
 /// A filter that comes later takes away only what comes later.
 #[test]
 fn refused_later() {

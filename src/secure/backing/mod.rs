@@ -118,7 +118,8 @@ pub fn make(
                 return Ok(Made { map, map_len, data, data_len: len, have });
             }
             Ok(have) => {
-                refusal = refusal.or(Refusal::Lacks(require.without(have.satisfied(fixed))))
+                let lacks = require.without(have.satisfied(fixed));
+                refusal = refusal.or_last(backing, Refusal::Lacks(lacks));
             }
             Err(errno) => {
                 supply.absent |= backing == Backing::Secret && errno == libc::ENOSYS;
@@ -127,7 +128,7 @@ pub fn make(
                     supply.note_refusal(backing, len);
                     supply.limit_hits += u64::from(matches!(why, Refusal::Limit { .. }));
                 }
-                refusal = refusal.or(why);
+                refusal = refusal.or_last(backing, why);
             }
         }
         if Linux::take_away(data, len).is_err() {

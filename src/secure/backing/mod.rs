@@ -43,7 +43,7 @@ impl Have {
             (self.no_dump, Requirements::NO_DUMP),
             (!matches!(self.fork, ForkView::Copied), Requirements::NO_FORK),
             (matches!(self.backing, Backing::Secret), Requirements::HIDDEN),
-            (fixed.sealed, Requirements::SEALED),
+            (fixed.is_sealed(), Requirements::SEALED),
         ];
         let always = Requirements::GUARDS.and(Requirements::CANARY);
         each.into_iter().fold(always, |all, (has, one)| if has { all.and(one) } else { all })
@@ -87,7 +87,7 @@ pub fn make(
     if policy.is_shared_with_children() && require.has(Requirements::NO_FORK) {
         return Err(SecureError::new(ErrorKind::Contradiction));
     }
-    if require.has(Requirements::SEALED) && !fixed.sealed {
+    if require.has(Requirements::SEALED) && !fixed.is_sealed() {
         return Err(SecureError::new(ErrorKind::Unsupported(Requirements::SEALED)));
     }
     let (map, map_len, data) = place(fixed, stream, wanted)?;

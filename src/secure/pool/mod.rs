@@ -159,7 +159,7 @@ impl PoolTable<'_> {
         if policy.is_protectable() || policy.is_shared_with_children() {
             return Ok(None);
         }
-        if policy.requirements().has(Requirements::SEALED) && !self.fixed.sealed {
+        if policy.requirements().has(Requirements::SEALED) && !self.fixed.is_sealed() {
             return Ok(None);
         }
         let Some(class) = slots::class_of(layout.size(), layout.align()) else { return Ok(None) };

@@ -21,10 +21,9 @@ pub fn fatal<O: Os>(plan: &Plan, violation: &Violation) -> ! {
     let len = line(violation, plan.addresses, &mut text);
     O::report(text.get(..len).unwrap_or(&text));
     let first = DYING.fetch_add(1, Ordering::AcqRel) == 0;
+    // Another thread's abort must not come before the first has taken all: it waits for that.
     #[cfg(feature = "secure")]
-    if first {
-        crate::secure::take_all_away();
-    }
+    crate::secure::take_all_away();
     let _end = End::<O>(PhantomData);
     if first && let Some(hook) = plan.hook {
         hook(violation);

@@ -261,7 +261,7 @@ impl Channel {
         own.place.compare_exchange(NONE, TAKING, AcqRel, Relaxed).ok()?;
         own.pid.store(pid(), Relaxed);
         let next = &self.table.header.next;
-        while let Some(place) = draw(next, GENERAL) {
+        for place in draws(next, GENERAL) {
             if let Some(record) = self.fill(place, origin) {
                 own.place.store(place as u32 + FIRST, Release);
                 return Some(record);
@@ -273,7 +273,7 @@ impl Channel {
     }
 
     fn take_reserved(self) -> Option<&'static Record> {
-        while let Some(place) = draw(&self.table.header.next_reserved, RESERVED) {
+        for place in draws(&self.table.header.next_reserved, RESERVED) {
             let place = GENERAL + place;
             if let Some(record) = self.fill(place, Origin::Exec) {
                 self.own.place.store(place as u32 + FIRST, Release);
@@ -296,6 +296,12 @@ impl Channel {
         record.state.store(State::Running as u32, Release);
         Some(record)
     }
+}
+
+/// Numbers below `most`, drawn one after the other: at most as many as there are, also if another
+/// process that writes to the table sets the counter back again and again.
+fn draws(next: &AtomicU32, most: usize) -> impl Iterator<Item = usize> {
+    (0..most).map_while(move |_| draw(next, most))
 }
 
 /// The next number below `most`; never counts on from there, so that it cannot wrap around.
@@ -406,6 +412,44 @@ mod tests {
         path.extend(b"end\0");
         let kept = last_bytes(CStr::from_bytes_with_nul(&path).unwrap());
         assert!(kept.len() == NAME && kept.ends_with(b"end"));
+    }
+
+    #[test]
+    fn drawing_ends_whatever_others_write() {
+        let next = AtomicU32::new(0);
+        let drawn = draws(&next, 5).inspect(|_| next.store(0, Relaxed)).count();
+        assert_eq!(drawn, 5);
+    }
+
+    /// All records are taken, and another process keeps saying that none is.
+    #[test]
+    fn a_full_table_is_given_up_whatever_others_write() {
+        static OWN: Own = Own {
+            place: AtomicU32::new(NONE),
+            last: AtomicU64::new(0),
+            ticks: AtomicU32::new(0),
+            pid: AtomicU32::new(0),
+        };
+        let table = mapping::open(mapping::create().expect("a file")).expect("a table");
+        for record in &table.record {
+            record.state.store(State::Running as u32, Relaxed);
+        }
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    table.header.next.store(0, Relaxed);
+                    table.header.next_reserved.store(0, Relaxed);
+                }
+            });
+            let channel = Channel { table, own: &OWN };
+            assert!(channel.take(Origin::Fork, For::Violation).is_none());
+            channel.violation(b"nobody has room for it");
+            done.store(true, Relaxed);
+        });
+        assert_eq!(OWN.place.load(Relaxed), LOST);
+        let header = &table.header;
+        assert_eq!((header.lost.load(Relaxed), header.lost_violations.load(Relaxed)), (1, 1));
     }
 
     #[test]

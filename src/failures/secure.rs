@@ -28,6 +28,7 @@ const SECURE: &[Call] = &[
     Call::NoDump,
     Call::Guard,
     Call::Lock,
+    Call::Touch,
     Call::SecretFile,
     Call::Truncate,
     Call::Random,
@@ -255,6 +256,44 @@ fn access() {
     recover(held);
 }
 
+/// Buffers that are closed are resized: whatever fails, one of both places has the contents, and
+/// nobody has more access than told.
+fn closed() {
+    let mut held = Vec::new();
+    (0..6).for_each(|i| get(&mut held, 100 + i * 1800, if i % 2 == 0 { &OWN } else { &SHARED }));
+    for size in [3000, 40, 9000] {
+        for (i, secret) in held.iter_mut().enumerate() {
+            let rest = [Access::NoAccess, Access::ReadOnly][i % 2];
+            let _ = protect(secret.at, rest);
+            let before = query(secret.at).expect("live").access;
+            match resize(secret.at, size, 1) {
+                Ok(at) => {
+                    assert!(query(secret.at).is_none(), "the old place");
+                    (secret.at, secret.size) = (at, secret.size.min(size));
+                    let seen = query(at).expect("live");
+                    assert_eq!((seen.access, seen.pooled), (before, false));
+                    assert_eq!(is_mapped(at), before != Access::NoAccess);
+                    // The rest of it is zero, which `check` does not expect.
+                    let _ = resize(at, secret.size, 1).map(|at| secret.at = at);
+                }
+                Err(_) => {
+                    let now = query(secret.at).expect("the old place").access;
+                    assert!(now == before || secure_stats().unclosed > 0, "{before:?}, {now:?}");
+                    assert_eq!(is_mapped(secret.at), now != Access::NoAccess);
+                }
+            }
+            let seen = query(secret.at).expect("live");
+            secret.size = seen.size.min(secret.size);
+        }
+    }
+    disarm();
+    for secret in &mut held {
+        protect(secret.at, Access::ReadWrite).expect("access");
+        secret.at = resize(secret.at, secret.size, 1).expect("memory");
+    }
+    recover(held);
+}
+
 fn forks() {
     let mut held = Vec::new();
     for i in 0..40usize {
@@ -369,6 +408,8 @@ fn secure_memory_under_each_policy() {
         without(work("insisting, no DONTFORK", insisting, 6), NO_NO_FORK),
         work("access", access, 14),
         without(work("access, older kernel", access, 0), OLDER),
+        work("closed", closed, 14),
+        without(work("closed, no memfd_secret", closed, 8), NO_SECRET),
         work("secure forks", forks, 14),
         without(work("secure forks, no memfd_secret", forks, 8), NO_SECRET),
         without(work("secure forks, no DONTFORK", forks, 8), NO_NO_FORK),

@@ -245,6 +245,10 @@ pub trait Secrets: Os {
     /// are gone.
     fn take_away(at: usize, len: usize) -> Result<(), i32>;
 
+    /// Makes new, hidden pages of zeros present, which the kernel does at the first access only: then
+    /// a page that is not to be had is an error here instead of a SIGBUS there.
+    fn make_present(at: usize, len: usize) -> Result<(), i32>;
+
     /// Keeps readable and writable pages in memory, and makes them present (`mlock`).
     fn lock(at: usize, len: usize) -> Result<(), i32>;
 

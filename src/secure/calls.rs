@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "the interface is raw memory")]
 
 use super::error::{ErrorKind, SecureError};
-use super::pages::MOST_ALIGN;
+use super::pages::{Entry, MOST_ALIGN};
 use super::policy::{Access, Policy, Requirements};
 use super::protections::Protections;
 use super::root::{started, with};
@@ -66,11 +66,21 @@ fn allocate(
     layout: Layout,
     policy: &Policy,
 ) -> Result<NonNull<[u8]>, SecureError> {
-    if layout.align() > MOST_ALIGN {
-        return Err(SecureError::new(ErrorKind::Layout));
-    }
     if let Some(found) = state.pool_table(fixed).allocate(layout, policy)? {
         return Ok(found);
+    }
+    allocate_pages(fixed, state, layout, policy)
+}
+
+/// A buffer with pages of its own, whatever its size.
+fn allocate_pages(
+    fixed: &'static super::root::Fixed,
+    state: &mut State,
+    layout: Layout,
+    policy: &Policy,
+) -> Result<NonNull<[u8]>, SecureError> {
+    if layout.align() > MOST_ALIGN {
+        return Err(SecureError::new(ErrorKind::Layout));
     }
     // What the pool holds for nobody may be what is missing; a policy that could do without
     // locked memory has it first all the same.
@@ -94,11 +104,16 @@ fn is_short(error: &SecureError) -> bool {
 /// copied as far as both go, the rest zero, the old one wiped and freed. It never stays in place,
 /// and no third copy exists.
 ///
-/// A buffer with pages of its own keeps its access without guards, whatever it is.
+/// A buffer with pages of its own keeps its access without guards, whatever it is; one whose access
+/// is not [`Access::ReadWrite`] keeps pages of its own for that, however small it becomes and
+/// whether or not its policy is [`protectable`](Policy::protectable).
 ///
 /// # Errors
-/// As for [`safe_alloc_with`], and [`ErrorKind::Inherited`] in a forked child. The old buffer is
-/// then as it was.
+/// As for [`safe_alloc_with`], [`ErrorKind::Protect`] if the kernel refuses to open the old buffer
+/// or to close the new one, and [`ErrorKind::Inherited`] in a forked child. There is no new buffer
+/// then, and the old one is as it was: its address, its contents, its guards, and its access, unless
+/// the kernel does not let it be closed again either
+/// ([`SecureStats::unclosed`](super::SecureStats::unclosed)).
 ///
 /// # What ends the process
 /// Misuse, as for [`safe_free`].
@@ -123,22 +138,43 @@ pub unsafe fn safe_realloc(ptr: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]
             return Err(SecureError::new(ErrorKind::NotABuffer));
         };
         table.check(number)?;
-        let to = match allocate(fixed, state, new, &old.policy) {
-            Ok(to) => to,
+        // All that can fail comes before the old buffer is touched.
+        match move_pages(fixed, state, ptr, &old, new) {
+            Ok(to) => state.table(fixed).free(at).map(|()| to),
             Err(error) => {
-                let _ = state.table(fixed).protect(at, old.rest);
-                return Err(error);
+                state.table(fixed).close_again(number, old.now);
+                Err(error)
             }
-        };
-        copy(ptr, old.size, to);
-        let mut table = state.table(fixed);
-        table.free(at)?;
-        if old.rest != Access::ReadWrite && table.find(address(to.cast())).is_some() {
-            table.protect(address(to.cast()), old.rest)?;
         }
-        Ok(to)
     });
     moved.map_err(or_end)
+}
+
+/// A copy of a buffer with pages of its own, which is open: of its policy, and with its access
+/// without guards. On an error there is no copy.
+fn move_pages(
+    fixed: &'static super::root::Fixed,
+    state: &mut State,
+    from: NonNull<u8>,
+    old: &Entry,
+    new: Layout,
+) -> Result<NonNull<[u8]>, SecureError> {
+    if old.rest == Access::ReadWrite {
+        let to = allocate(fixed, state, new, &old.policy)?;
+        copy(from, old.size, to);
+        return Ok(to);
+    }
+    // Not from the pool, whose buffers are always readable and writable.
+    let to = allocate_pages(fixed, state, new, &old.policy)?;
+    copy(from, old.size, to);
+    let at = address(to.cast());
+    let mut table = state.table(fixed);
+    if let Err(error) = table.protect(at, old.rest) {
+        // It is as it was made: open, and nobody else knows it.
+        table.free(at)?;
+        return Err(error);
+    }
+    Ok(to)
 }
 
 fn copy(from: NonNull<u8>, size: usize, to: NonNull<[u8]>) {
@@ -156,8 +192,13 @@ fn address(at: NonNull<u8>) -> usize {
 /// An [`AccessGuard`](super::AccessGuard) that was leaked (`mem::forget`) is no obstacle; one that
 /// is dropped afterwards ends the process as a second free would.
 ///
-/// Called by a signal handler that interrupted one of these functions, it leaves the buffer as it
-/// is, for good ([`SecureStats::abandoned`](super::SecureStats::abandoned)).
+/// A buffer without access that the kernel does not let be opened cannot be looked at or wiped: its
+/// pages are then given back as they are, to the kernel, which clears them, and inaccessible address
+/// space takes their place. Its margins are not checked, and it is counted
+/// ([`SecureStats::unchecked`](super::SecureStats::unchecked)). If the kernel refuses that too, the
+/// buffer stays as it is, inaccessible, for good
+/// ([`SecureStats::abandoned`](super::SecureStats::abandoned)); so does one that a signal handler
+/// frees that interrupted one of these functions. Who wants to try again calls [`try_safe_free`].
 ///
 /// # What ends the process
 ///
@@ -171,21 +212,25 @@ fn address(at: NonNull<u8>) -> usize {
 pub unsafe fn safe_free(ptr: NonNull<u8>) {
     // SAFETY: the caller's.
     let freed = unsafe { try_safe_free(ptr) };
-    if let Err(error) = freed.map_err(or_end) {
-        debug_assert!(error.kind() == ErrorKind::Reentered, "{error}");
+    let Err(error) = freed.map_err(or_end) else { return };
+    let unseen = error.kind() == ErrorKind::Protect && {
+        let at = address(ptr);
+        with(|fixed, state| state.table(fixed).free_unseen(at)).map_err(or_end).is_ok()
+    };
+    if !unseen {
         ABANDONED.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
     }
 }
 
-/// Buffers that a signal handler could not free.
+/// Buffers that could not be freed: by a signal handler, or because the kernel refuses everything.
 pub(super) static ABANDONED: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(0);
 
 /// [`safe_free`] that returns what it found instead of ending the process. After an error the
 /// buffer, if there is one, is as it was: neither wiped nor freed.
 ///
 /// # Errors
-/// [`ErrorKind::Misuse`] with what was found, [`ErrorKind::NotABuffer`],
-/// [`ErrorKind::Reentered`].
+/// [`ErrorKind::Misuse`] with what was found, [`ErrorKind::NotABuffer`], [`ErrorKind::Protect`] if
+/// the kernel does not let a buffer without access be opened, [`ErrorKind::Reentered`].
 ///
 /// # Safety
 /// Nothing refers to the bytes of the buffer.
@@ -279,23 +324,4 @@ fn or_end(error: SecureError) -> SecureError {
 /// The end of the process for a violation.
 pub(super) fn end(violation: &Violation) -> ! {
     crate::fatal::fatal::<Linux>(crate::process::frozen().plan(), violation)
-}
-
-/// Takes every secret away, on the way to an abort: other threads that still run fault instead of
-/// working with wiped keys, and a core dump, where there is one in spite of everything, holds
-/// nothing. Runs in any state; called once.
-pub(crate) fn take_all_away() {
-    let Some(fixed) = started() else { return };
-    if super::fork::notice(fixed).is_err() {
-        return;
-    }
-    // Without waiting: whoever has the lock may be the one that dies. The tables change by steps
-    // that leave every record whole, or the process ends a little sooner by a fault.
-    let _held = fixed.lock().attempt::<Linux>(crate::slab::lock::Rank::Secure);
-    // SAFETY: the state is mapped for good. That it is referred to once does not hold where another
-    // thread has the lock: it may change records at the same time, to which the language gives no
-    // meaning, and waiting could be for ever. What is read are numbers; this process ends now.
-    let state = unsafe { &mut *fixed.state() };
-    state.table(fixed).take_all_away();
-    state.pool_table(fixed).take_all_away();
 }

@@ -93,6 +93,17 @@ fn without(one: Protection) -> End {
     }
 }
 
+/// In the test called `name`: runs it again in a process of its own. In that process: runs `act`.
+pub(crate) fn alone(name: &str, act: fn()) {
+    each_alone(name, &[("alone", act)]);
+}
+
+/// The same for several, each in a process of its own.
+pub(crate) fn each_alone(name: &str, acts: &[(&'static str, fn())]) {
+    let cases: Vec<Case> = acts.iter().map(|&(case, act)| (case, act, End::Survives)).collect();
+    ending::run(name, &cases);
+}
+
 #[test]
 fn every_protection_is_missed_when_it_is_off() {
     let cases = cases();

@@ -99,6 +99,7 @@ fn start_over(fixed: &'static Fixed) -> bool {
     // SAFETY: the generation word lets one thread of the child get here, and others wait for it
     // before they take the lock.
     let state = unsafe { &mut *fixed.state() };
+    super::last::start_over();
     state.stream = stream;
     state.supply.start_over();
     state.table(fixed).start_over();

@@ -93,6 +93,7 @@ mod error;
 mod fork;
 mod guard;
 pub mod index;
+mod last;
 mod margin;
 mod pages;
 mod policy;
@@ -119,4 +120,4 @@ pub use types::*;
 pub use verify::{SecureVerified, secure_verify};
 
 use calls::end;
-pub(crate) use calls::take_all_away;
+pub(crate) use last::take_all_away;

@@ -20,7 +20,7 @@ use crate::canary::Key;
 use crate::os::{Linux, MapError, Os, pointer};
 use crate::rng::Stream;
 use crate::slab::lock::{Lock, Rank};
-use crate::units::round_up;
+use crate::units::{KIB, round_up};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use zeroize::Zeroize;
@@ -37,10 +37,8 @@ pub struct Fixed {
     pub wide: bool,
     /// Guards can be markers.
     pub markers: bool,
-    /// This page is read-only.
-    pub read_only: bool,
-    /// And sealed.
-    pub sealed: bool,
+    /// Address of what became of this page.
+    closed: usize,
     /// Address of the generation word.
     generation: usize,
     /// Address of the lock.
@@ -62,8 +60,7 @@ impl Fixed {
         bits: 0,
         wide: false,
         markers: false,
-        read_only: false,
-        sealed: false,
+        closed: 0,
         generation: 0,
         lock: 0,
         state: 0,
@@ -76,6 +73,21 @@ impl Fixed {
     pub(super) fn generation(&self) -> &AtomicUsize {
         // SAFETY: a word of the metadata mapping, which is never unmapped; only atomics use it.
         unsafe { &*pointer(self.generation) }
+    }
+
+    /// Whether this page is read-only: found out when it was made so.
+    pub fn is_read_only(&self) -> bool {
+        self.closed().load(Ordering::Relaxed) >= READ_ONLY
+    }
+
+    /// And sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.closed().load(Ordering::Relaxed) >= SEALED
+    }
+
+    fn closed(&self) -> &AtomicUsize {
+        // SAFETY: as for `generation`; behind the lock, on its page.
+        unsafe { &*pointer(self.closed) }
     }
 
     pub(super) fn lock(&self) -> &Lock {
@@ -94,6 +106,16 @@ const IDLE: usize = 0;
 /// Started; in the generation word: of this process. Thread identities are addresses.
 pub(super) const LIVE: usize = 1;
 
+/// What became of the start-up page: all is entered; it is read-only; and sealed.
+const ENTERED: usize = 1;
+const READ_ONLY: usize = 2;
+const SEALED: usize = 3;
+
+/// Where that is told: behind the lock, by the address of the generation word.
+fn closed_at(generation: usize, page: usize) -> usize {
+    generation + page + size_of::<Lock>().next_multiple_of(64)
+}
+
 /// The start-up page, of whole pages of the largest size of the target.
 #[cfg_attr(target_arch = "x86_64", repr(C, align(4096)))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(C, align(65536)))]
@@ -101,15 +123,15 @@ struct Root {
     fixed: UnsafeCell<Fixed>,
 }
 
-// SAFETY: `fixed` is written by the one thread that took `STATUS` from IDLE, before it stores LIVE
-// with Release, and read only after LIVE was loaded with Acquire.
+// SAFETY: `fixed` is written by the one thread whose word is in `STATUS`, before it stores LIVE with
+// Release, and read only after LIVE was loaded with Acquire.
 unsafe impl Sync for Root {}
 
 static ROOT: Root = Root { fixed: UnsafeCell::new(Fixed::EMPTY) };
 
-/// How far start-up is: IDLE, the identity of the thread that is at it, or LIVE. Not in the page
-/// that is closed, since threads that come too late still exchange it. Whoever overwrites it gets
-/// a second start-up, which faults at the closed page.
+/// How far start-up is: IDLE; the address of the generation word of what a thread is entering into
+/// the page; or LIVE. Not in the page that is closed, since threads that come too late still
+/// exchange it. Whoever overwrites it gets a second start-up, which faults at the closed page.
 static STATUS: AtomicUsize = AtomicUsize::new(IDLE);
 
 /// What was fixed at start-up, if secure memory was ever used.
@@ -143,39 +165,66 @@ pub(super) fn with<R>(
     act(fixed, unsafe { &mut *fixed.state() })
 }
 
+/// Stack that start-up uses at most: keys and seeds are wiped from it.
+const STACK: usize = 8 * KIB;
+
 #[cold]
 fn start() -> Result<&'static Fixed, SecureError> {
     // May allocate, and has to be before the lock can be held across a fork.
     super::fork::register();
+    super::types::with_wiped_stack_of(STACK, start_up)
+}
+
+/// Every thread that comes first makes all that is needed; one of them enters what it made.
+fn start_up() -> Result<&'static Fixed, SecureError> {
     let me = Linux::thread().identity;
-    loop {
-        match STATUS.compare_exchange(IDLE, me, Ordering::Acquire, Ordering::Acquire) {
-            Ok(_) => break,
-            Err(LIVE) => return started().ok_or(SecureError::new(ErrorKind::StartUp)),
-            // A signal handler of the thread that is starting.
-            Err(who) if who == me => return Err(SecureError::new(ErrorKind::Reentered)),
-            Err(_) => Linux::pause(),
+    let Some(made) = make(me) else {
+        return started().ok_or(SecureError::new(ErrorKind::StartUp));
+    };
+    let mine = made.fixed.generation;
+    let mut from = IDLE;
+    while let Err(who) = STATUS.compare_exchange(from, mine, Ordering::AcqRel, Ordering::Acquire) {
+        from = IDLE;
+        if who == LIVE {
+            made.undo();
+            return started().ok_or(SecureError::new(ErrorKind::StartUp));
         }
-    }
-    match make() {
-        Some(fixed) => {
-            let closes = fixed.page <= align_of::<Root>() && on(Protection::Seal);
-            // SAFETY: this thread took the status from IDLE; nobody reads before LIVE.
-            unsafe {
-                *ROOT.fixed.get() = Fixed { read_only: closes, sealed: closes && seals(), ..fixed }
-            };
-            STATUS.store(LIVE, Ordering::Release);
-            let (at, len) = ((&raw const ROOT).expose_provenance(), size_of::<Root>());
-            if closes && Linux::read_only(at, len).is_ok() {
-                let _ = Linux::seal(at, len);
+        match maker(who) {
+            // A forked child: the kernel has wiped the word of a thread that is not here. What it
+            // has entered is whole, and the page may be closed; or it is entered anew.
+            GONE if is_entered(who) => {
+                made.undo();
+                let _ = STATUS.compare_exchange(who, LIVE, Ordering::AcqRel, Ordering::Acquire);
+                return started().ok_or(SecureError::new(ErrorKind::StartUp));
             }
-            started().ok_or(SecureError::new(ErrorKind::StartUp))
-        }
-        None => {
-            STATUS.store(IDLE, Ordering::Release);
-            Err(SecureError::new(ErrorKind::StartUp))
+            GONE => from = who,
+            // A signal handler of the thread that is at it.
+            maker if maker == me => {
+                made.undo();
+                return Err(SecureError::new(ErrorKind::Reentered));
+            }
+            _ => Linux::pause(),
         }
     }
+    made.enter();
+    STATUS.store(LIVE, Ordering::Release);
+    started().ok_or(SecureError::new(ErrorKind::StartUp))
+}
+
+fn is_entered(word: usize) -> bool {
+    let closed = closed_at(word, Linux::page_size());
+    // SAFETY: as for `maker`.
+    unsafe { &*pointer::<AtomicUsize>(closed) }.load(Ordering::Acquire) >= ENTERED
+}
+
+/// What the word of a thread that is not in this process reads.
+const GONE: usize = 0;
+
+/// The thread that is entering what it made.
+fn maker(word: usize) -> usize {
+    // SAFETY: `STATUS` holds no other address than that of a generation word which was entered,
+    // and those stay mapped for good.
+    unsafe { &*pointer::<AtomicUsize>(word) }.load(Ordering::Acquire)
 }
 
 /// A word of the start-up page that nobody uses any more.
@@ -190,14 +239,13 @@ pub(super) fn settle() {
     loop {
         match STATUS.load(Ordering::Acquire) {
             IDLE | LIVE => return,
-            who if who == me => return,
-            _ => Linux::pause(),
+            word => match maker(word) {
+                GONE => return,
+                maker if maker == me => return,
+                _ => Linux::pause(),
+            },
         }
     }
-}
-
-fn seals() -> bool {
-    Linux::probe().seal
 }
 
 /// Draws places until a reservation of `len` bytes holds.
@@ -229,8 +277,48 @@ pub(super) fn reserve(
     Err(MapError::Exhausted)
 }
 
-/// Maps the metadata and fills in what is fixed.
-fn make() -> Option<Fixed> {
+/// Metadata that nobody knows yet.
+struct Made {
+    fixed: Fixed,
+    /// Its mapping, with the guards.
+    base: usize,
+    len: usize,
+    /// What of it stays where it is for good, from its start on.
+    lasting: usize,
+    seals: bool,
+}
+
+impl Made {
+    /// Another thread was first.
+    fn undo(self) {
+        let _ = Linux::unmap(self.base, self.len);
+    }
+
+    /// Enters it into the start-up page, and closes that. For the thread whose generation word
+    /// `STATUS` holds.
+    fn enter(self) {
+        if self.seals {
+            // What was opened stays where it is for good, and so do the guards in front.
+            let _ = Linux::seal(self.base, self.lasting);
+        }
+        let closes = self.fixed.page <= align_of::<Root>() && on(Protection::Seal);
+        // SAFETY: this thread's word is in the status; nobody reads before LIVE.
+        let fixed = unsafe {
+            ROOT.fixed.get().write(self.fixed);
+            &*ROOT.fixed.get()
+        };
+        fixed.closed().store(ENTERED, Ordering::Release);
+        let (at, len) = ((&raw const ROOT).expose_provenance(), size_of::<Root>());
+        if closes && Linux::read_only(at, len).is_ok() {
+            let sealed = self.seals && Linux::seal(at, len).is_ok();
+            fixed.closed().store(if sealed { SEALED } else { READ_ONLY }, Ordering::Relaxed);
+        }
+        fixed.generation().store(LIVE, Ordering::Release);
+    }
+}
+
+/// Maps the metadata and fills in what is fixed, for the thread `me`.
+fn make(me: usize) -> Option<Made> {
     let features = Linux::probe();
     let page = Linux::page_size();
     let bits = Linux::address_bits();
@@ -261,10 +349,6 @@ fn make() -> Option<Fixed> {
     if on(Protection::ForkNotice) {
         let _ = Linux::wipe_on_fork(generation, page);
     }
-    if features.seal {
-        // What was opened stays where it is for good, and so do the guards in front.
-        let _ = Linux::seal(base, before + fixed_len);
-    }
     let state = generation + 2 * page;
     // SAFETY: zeros are a valid state but for the stream, which is written here, before anybody
     // else can see it.
@@ -275,8 +359,7 @@ fn make() -> Option<Fixed> {
         bits,
         wide: features.avx2,
         markers: features.guards,
-        read_only: false,
-        sealed: false,
+        closed: closed_at(generation, page),
         generation,
         lock: generation + page,
         state,
@@ -284,6 +367,10 @@ fn make() -> Option<Fixed> {
         index: state + state_len + entries_len,
         metadata: fixed_len,
     };
-    fixed.generation().store(LIVE, Ordering::Release);
-    Some(fixed)
+    fixed.generation().store(me, Ordering::Release);
+    let lasting = before + fixed_len;
+    Some(Made { fixed, base, len, lasting, seals: features.seal })
 }
+
+#[cfg(test)]
+mod tests;

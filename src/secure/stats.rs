@@ -42,7 +42,11 @@ pub struct SecureStats {
     pub limit_hits: u64,
     /// Guards that the kernel did not let take the access away again.
     pub unclosed: u64,
-    /// Buffers that a signal handler wanted to free in the middle of one of these functions.
+    /// Buffers that were freed, but could not be opened: taken away with their margins unchecked.
+    pub unchecked: u64,
+    /// Buffers that should have been freed and are there still: a signal handler wanted to free them
+    /// in the middle of one of these functions, or the kernel refused to open them and to take them
+    /// away.
     pub abandoned: u64,
     /// Bytes of metadata that are open.
     pub metadata_bytes: usize,
@@ -77,6 +81,7 @@ pub fn secure_stats() -> SecureStats {
             degraded_ever: pages.degraded_ever + pool.degraded_ever,
             limit_hits: state.supply.limit_hits,
             unclosed: pages.unclosed,
+            unchecked: pages.unchecked,
             metadata_bytes: fixed.metadata + pages.metadata(fixed.page) + pool.metadata,
             ..outside
         })
@@ -95,7 +100,8 @@ impl fmt::Display for SecureStats {
             f,
             " bytes (peak {}): memfd_secret {}, anonymous {}; not locked {}\n\
              pool: {} buffers, {} bytes, {} chunks; own pages: {} buffers, {} bytes\n\
-             degraded {} (ever {}), refusals {}, unclosed {}, abandoned {}, metadata {} bytes",
+             degraded {} (ever {}), refusals {}, unclosed {}, unchecked {}, abandoned {}, \
+             metadata {} bytes",
             self.peak_locked_bytes,
             self.secret_bytes,
             self.anonymous_bytes,
@@ -109,6 +115,7 @@ impl fmt::Display for SecureStats {
             self.degraded_ever,
             self.limit_hits,
             self.unclosed,
+            self.unchecked,
             self.abandoned,
             self.metadata_bytes,
         )

@@ -1,6 +1,6 @@
 //! All that is checked of the document.
 
-use crate::document::{Table, quoted, tables};
+use crate::document::{Table, quoted, strays, tables};
 use crate::{tests, tree};
 use casemate::policy::Set;
 
@@ -12,7 +12,8 @@ const SECURE: &str = "Secure memory";
 /// What is wrong with the document.
 pub fn faults(text: &str) -> Vec<String> {
     let tables = tables(text);
-    let mut faults = Vec::new();
+    let stray = |line| format!("a row outside a table: {line}");
+    let mut faults: Vec<String> = strays(text).into_iter().map(stray).collect();
     let mut claims = Vec::new();
     let mut seen = [0; 3];
     for table in &tables {

@@ -3,7 +3,7 @@
 use crate::{check, security};
 
 /// A change that makes the document wrong, and what must be said of it.
-const FAULTS: [(&str, &str, &str, &str); 17] = [
+const FAULTS: [(&str, &str, &str, &str); 20] = [
     (
         "a test binary that is not there",
         "`lethal` foreign",
@@ -54,6 +54,24 @@ const FAULTS: [(&str, &str, &str, &str); 17] = [
         "`take-up sweep`",
         "`take-up sweep`, `luck`",
         "no protection \"luck\"",
+    ),
+    (
+        "rows behind an empty line",
+        "\n| Freed memory holds nothing",
+        "\n\n| Freed memory holds nothing",
+        "a row outside a table: | Freed memory holds nothing",
+    ),
+    (
+        "a row that is indented",
+        "\n| Freed memory holds nothing",
+        "\n | Freed memory holds nothing",
+        "a row outside a table:  | Freed memory holds nothing",
+    ),
+    (
+        "a row after the text",
+        "\n## Reporting\n",
+        "\n## Reporting\n\n| Everything is safe | magic | nowhere | none |\n",
+        "a row outside a table: | Everything is safe",
     ),
     (
         "a row that leads nowhere",

@@ -25,12 +25,21 @@ fn cells(line: &str) -> Vec<String> {
     inner.split('|').map(|cell| cell.trim().to_owned()).collect()
 }
 
-/// All tables in order.
+/// Whether a line is the one between these names of columns and their rows.
+fn is_rule(line: &str, names: &str) -> bool {
+    let is_dash = |byte: u8| byte == b'-' || byte == b':';
+    let dashes = |cell: &String| cell.contains("---") && cell.bytes().all(is_dash);
+    let cells_of = cells(line);
+    line.starts_with('|') && cells_of.iter().all(dashes) && cells_of.len() == cells(names).len()
+}
+
+/// All tables in order. The rows of one end at the first line that does not begin with a stroke.
 pub fn tables(text: &str) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
     let mut under: Vec<String> = Vec::new();
     let mut inside = false;
-    for line in text.lines() {
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
         let level = line.bytes().take_while(|&byte| byte == b'#').count();
         if level > 0 {
             under.truncate(level - 1);
@@ -39,15 +48,31 @@ pub fn tables(text: &str) -> Vec<Table> {
         }
         if !line.starts_with('|') {
             inside = false;
-        } else if !inside {
+        } else if inside {
+            tables.last_mut().expect("a table").rows.push(cells(line));
+        } else if lines.next_if(|rule| is_rule(rule, line)).is_some() {
             inside = true;
             let columns = cells(line);
             tables.push(Table { under: under.clone(), columns, rows: Vec::new() });
-        } else if !line.starts_with("| ---") {
-            tables.last_mut().expect("a table").rows.push(cells(line));
         }
     }
     tables
+}
+
+/// Lines that look like a row and are in no table: nobody renders them as one or checks them.
+pub fn strays(text: &str) -> Vec<&str> {
+    let mut inside = false;
+    let mut strays = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let row = line.starts_with('|');
+        let begins = row && !inside && lines.peek().is_some_and(|rule| is_rule(rule, line));
+        inside = row && (inside || begins);
+        if line.trim_start().starts_with('|') && !inside {
+            strays.push(line);
+        }
+    }
+    strays
 }
 
 /// What stands in backticks.
@@ -64,4 +89,25 @@ fn tables_are_found() {
     assert_eq!(found[0].rows, [["`a`", "b"], ["c", ""]]);
     assert!(found[1].is(&["z"]) && found[1].is_under("C") && !found[1].is_under("B"));
     assert_eq!(quoted("`a` and `b`, c").collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn rows_without_a_table_are_found() {
+    let table = "| x | y |\n| --- | --- |\n| a | b |\n";
+    assert!(strays(table).is_empty());
+    let two = format!("{table}\n{table}");
+    assert!(strays(&two).is_empty() && tables(&two).len() == 2);
+    for (text, stray) in [
+        (format!("{table}\n| c | d |\n"), "| c | d |"),
+        (format!("{table} | c | d |\n"), " | c | d |"),
+        (format!("| c | d |\n\n{table}"), "| c | d |"),
+        (format!("{table}\n| --- | --- |\n"), "| --- | --- |"),
+        ("| x | y |\n| --- |\n".to_owned(), "| x | y |"),
+        (format!("{table}text\n| c | d |\n"), "| c | d |"),
+    ] {
+        assert_eq!(strays(&text).first(), Some(&stray), "{text}");
+    }
+    // A row is one even if it begins as the rule does.
+    let rows = &tables(&format!("{table}| --- | d |\n"))[0].rows;
+    assert_eq!(rows[1], ["---", "d"]);
 }

@@ -1,12 +1,15 @@
 //! Memory at the moment when a violation is about to end the process, seen by a debugger: what a
 //! dump, a crash handler or another thread could still see.
 
+use crate::filter::refuse_if;
 use crate::maps;
 use crate::mark::{CONTROL, SECRET};
 use crate::other::{Other, case, say_and_wait};
-use crate::raw::{OWN, POOL, alloc, free, take, write};
+use crate::raw::{OWN, POOL, alloc, free, is_mapped, protect, take, write};
 use crate::search;
-use casemate::secure::{GuardedBox, SecretString, SecretVec};
+use casemate::Casemate;
+use casemate::secure::{Access, GuardedBox, SecretString, SecretVec};
+use std::alloc::{GlobalAlloc, Layout};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
@@ -84,6 +87,23 @@ impl Traced {
         libc::WSTOPSIG(status)
     }
 
+    /// Stops it, if it was not.
+    fn stop(&self) {
+        // SAFETY: no pointers.
+        unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, self.thread, 0, 0) };
+        self.stopped();
+    }
+
+    /// Waits until it is gone: another thread of its process was let go with a signal that kills.
+    fn gone(self) {
+        let mut status = 0;
+        // SAFETY: a valid place.
+        while unsafe { libc::waitpid(self.thread, &raw mut status, libc::__WALL) } == self.thread
+            && libc::WIFSTOPPED(status)
+        {}
+        std::mem::forget(self);
+    }
+
     /// Lets go of it, with the signal.
     fn let_go(self, signal: i32) {
         // SAFETY: no pointers.
@@ -136,4 +156,99 @@ fn violations_leave_nothing() {
         traced.let_go(libc::SIGABRT);
         assert_eq!(other.end().signal(), Some(libc::SIGABRT), "{name}");
     }
+}
+
+/// Ordinary memory, which a search can see.
+const SEEN: casemate::secure::Policy = POOL.hibernation_friendly();
+
+/// In the other process: the kernel refuses to replace memory from now on.
+fn be_refused() {
+    for size in [64, 6400] {
+        SECRET.write(take(size, &SEEN), size);
+        for access in [Access::NoAccess, Access::ReadOnly, Access::ReadWrite] {
+            let at = take(size, &SEEN.protectable());
+            SECRET.write(at, size);
+            protect(at, access).expect("its access");
+        }
+    }
+    std::mem::forget(CONTROL.vec(4096));
+    // SAFETY: takes nothing.
+    say_and_wait(&[unsafe { libc::gettid() } as usize]);
+    refuse_if(libc::SYS_mmap, 2, libc::PROT_NONE, libc::ENOMEM).expect("the filter");
+    free(4096);
+}
+
+/// What cannot be taken away is wiped.
+#[test]
+fn a_kernel_that_refuses() {
+    if case().is_some() {
+        return be_refused();
+    }
+    let mut other = Other::start("ended::a_kernel_that_refuses", "refused", Path::new("."));
+    let (thread, pid) = (other.ready()[0], other.pid());
+    let traced = Traced::new(thread, pid);
+    assert_eq!(search::of(pid, &SECRET).runs.len(), 8);
+    other.go_on();
+    assert_eq!(traced.stopped(), libc::SIGABRT);
+    let after = search::of(pid, &SECRET);
+    assert!(after.is_clear(), "{:x?}", after.runs);
+    assert!(!search::of(pid, &CONTROL).is_clear(), "the control");
+    traced.let_go(libc::SIGABRT);
+    assert_eq!(other.end().signal(), Some(libc::SIGABRT));
+}
+
+static HEAP: Casemate = Casemate::new();
+
+/// A violation of the heap's, which waits for no lock of secure memory's.
+fn misuse_the_heap() {
+    let layout = Layout::new::<[u8; 32]>();
+    // SAFETY: none: the second free ends the process.
+    unsafe {
+        let at = HEAP.alloc(layout);
+        HEAP.dealloc(at, layout);
+        HEAP.dealloc(at, layout);
+    }
+}
+
+/// In the other process: two threads, of which the second comes with a violation of its own while
+/// the first takes away thousands of secrets.
+fn be_two() {
+    let all: Vec<usize> = (0..4000).map(|_| take(64, &SEEN.protectable())).collect();
+    all.iter().for_each(|&at| SECRET.write(at, 64));
+    let first_of_all = all[0];
+    let (to, from) = std::sync::mpsc::channel();
+    let first = std::thread::spawn(move || {
+        // SAFETY: takes nothing.
+        to.send(unsafe { libc::gettid() }).expect("the other end");
+        std::thread::park();
+        misuse_the_heap();
+    });
+    let other = from.recv().expect("its number");
+    // SAFETY: takes nothing.
+    say_and_wait(&[unsafe { libc::gettid() } as usize, other as usize]);
+    first.thread().unpark();
+    while is_mapped(first_of_all) {}
+    misuse_the_heap();
+}
+
+/// The process does not end before all secrets are gone, whichever thread ends it.
+#[test]
+fn a_second_violation_waits_for_the_first() {
+    if case().is_some() {
+        return be_two();
+    }
+    let name = "ended::a_second_violation_waits_for_the_first";
+    let mut other = Other::start(name, "two", Path::new("."));
+    let (threads, pid) = (other.ready(), other.pid());
+    let [second, first] = [threads[0], threads[1]].map(|thread| Traced::new(thread, pid));
+    assert_eq!(search::of(pid, &SECRET).runs.len(), 4000);
+    other.go_on();
+    // Here the kernel would end the other thread, wherever it is.
+    assert_eq!(second.stopped(), libc::SIGABRT);
+    first.stop();
+    let after = search::of(pid, &SECRET);
+    assert!(after.is_clear(), "{} left", after.runs.len());
+    second.let_go(libc::SIGABRT);
+    first.gone();
+    assert_eq!(other.end().signal(), Some(libc::SIGABRT));
 }

@@ -7,8 +7,8 @@ use crate::mark::{CONTROL, Mark, SECRET};
 use crate::raw::{OWN, POOL, alloc, free, query, resize, take};
 use crate::search::{Seen, own};
 use casemate::secure::{
-    Backing, GuardedBox, Policy, SafeBuffer, SecretBox, SecretSlice, SecretString, SecretVec,
-    secure_trim, secure_verify,
+    Backing, GuardedBox, Policy, Requirements, SafeBuffer, SecretBox, SecretSlice, SecretString,
+    SecretVec, secure_trim, secure_verify, with_wiped_stack_of,
 };
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -249,6 +249,90 @@ fn a_panic_leaves_nothing() {
 }
 
 /// What is closed is there for those who may read a process's memory, unless it is hidden.
+/// More than the frames of a search, which come to lie where the value was.
+const LARGE: usize = 128 << 10;
+
+/// A value that is moved and not copied, too large for registers.
+struct Large([u8; LARGE]);
+
+impl Large {
+    #[inline(always)]
+    fn new() -> Large {
+        let mut made = Large([0; LARGE]);
+        SECRET.fill(&mut made.0);
+        made
+    }
+}
+
+/// Called through a pointer, from one place: the caller passes the value as to a function that it
+/// does not know, with the same copies for all.
+#[inline(never)]
+fn passed(to: fn(Large) -> SecretBox<Large>) -> SecretBox<Large> {
+    black_box(to)(Large::new())
+}
+
+/// Bytes of the mark on the stack, and elsewhere, after a value was passed; then wipes the stack.
+fn left_of(to: fn(Large) -> SecretBox<Large>) -> (usize, usize) {
+    let made = passed(to);
+    let (mut stack, mut elsewhere) = (0, 0);
+    let here = (&raw const stack).addr();
+    for run in own(&SECRET).runs {
+        *(if run.at.abs_diff(here) < 16 * LARGE { &mut stack } else { &mut elsewhere }) += run.len;
+    }
+    drop(made);
+    with_wiped_stack_of(8 * LARGE, || {});
+    nothing_of(&SECRET, "the stack was wiped");
+    (stack, elsewhere)
+}
+
+/// The caller's own copies are left, and not the one that it passes.
+#[test]
+fn an_argument_is_wiped_where_it_was_passed() {
+    child::run("remains::an_argument_is_wiped_where_it_was_passed", || {
+        let nothing = |value: Large| {
+            black_box(&value);
+            // SAFETY: the bytes are zero, which is a value of the type.
+            unsafe { SecretBox::<Large>::new_uninit().assume_init() }
+        };
+        let (control, elsewhere) = left_of(nothing);
+        println!("passed to a function that does nothing: {control} bytes are left");
+        assert!(control >= LARGE - 256 && elsewhere == 0, "{control} {elsewhere}");
+
+        let ways: [fn(Large) -> SecretBox<Large>; 4] = [
+            SecretBox::new,
+            |value| SecretBox::try_new(value).expect("memory"),
+            |value| SecretBox::try_new_with(value, &Policy::strict()).expect("memory"),
+            |value| SecretBox::<Large>::new_uninit().write(value),
+        ];
+        for (i, way) in ways.into_iter().enumerate() {
+            let (stack, elsewhere) = left_of(way);
+            assert_eq!(elsewhere, LARGE, "{i}: it is in its place");
+            assert!(stack + LARGE <= control + 256, "{i}: {stack} bytes are left");
+        }
+        let others: [fn(Large) -> SecretBox<Large>; 3] = [
+            |value| {
+                let mut made = SecretVec::new();
+                made.push(value);
+                SecretBox::<Large>::new_uninit().write(Large([0; LARGE]))
+            },
+            |value| {
+                drop(GuardedBox::try_new(value).expect("memory"));
+                SecretBox::<Large>::new_uninit().write(Large([0; LARGE]))
+            },
+            |value| {
+                let both = Policy::require(Requirements::NO_FORK).share_with_children();
+                assert!(SecretBox::try_new_with(value, &both).is_err());
+                SecretBox::<Large>::new_uninit().write(Large([0; LARGE]))
+            },
+        ];
+        for (i, way) in others.into_iter().enumerate() {
+            let (stack, elsewhere) = left_of(way);
+            assert_eq!(elsewhere, 0, "{i}");
+            assert!(stack + LARGE <= control + 256, "{i}: {stack} bytes are left");
+        }
+    });
+}
+
 #[test]
 fn guarded_boxes_leave_nothing() {
     child::run("remains::guarded_boxes_leave_nothing", || {

@@ -2,7 +2,7 @@
 //! not end a process is looked for in one.
 
 use crate::ending::{self, Case, End};
-use crate::raw::{POOL, free, query, resize, take};
+use crate::raw::{POOL, free, query, resize, take, write};
 use crate::{looks, misuse_pages, misuse_slots};
 
 fn slot() -> usize {
@@ -22,6 +22,50 @@ fn with_pages_of_their_own() {
 #[test]
 fn what_does_not_kill_holds() {
     ending::run("lethal::what_does_not_kill_holds", looks::LOOKS);
+}
+
+/// Nobody reads what is said: the process ends by SIGABRT all the same, and not by SIGPIPE, which a
+/// supervisor may take for an orderly end.
+fn with_nobody_listening(misuse: fn(usize)) {
+    let at = slot();
+    let mut ends = [0; 2];
+    // SAFETY: descriptors and a disposition of this process's own, which is a child that ends.
+    unsafe {
+        assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+        assert_eq!(libc::dup2(ends[1], libc::STDERR_FILENO), libc::STDERR_FILENO);
+        libc::close(ends[0]);
+        libc::close(ends[1]);
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+    misuse(at);
+}
+
+const UNHEARD: &[Case] = &[
+    (
+        "twice",
+        || {
+            with_nobody_listening(|at| {
+                free(at);
+                free(at);
+            })
+        },
+        End::Says(""),
+    ),
+    (
+        "past the end",
+        || {
+            with_nobody_listening(|at| {
+                write(at + 32, 1);
+                free(at);
+            })
+        },
+        End::Says(""),
+    ),
+];
+
+#[test]
+fn a_closed_pipe_ends_by_abort() {
+    ending::run("lethal::a_closed_pipe_ends_by_abort", UNHEARD);
 }
 
 static STATIC: u8 = 0;

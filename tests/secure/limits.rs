@@ -2,7 +2,7 @@
 //! the capability that lifts the limit, which first shows that the limit binds.
 
 use crate::child;
-use crate::filter::refuse;
+use crate::filter::{refuse, refuse_if};
 use crate::raw::{OWN, POOL, alloc, fill, free, is_all, query, take};
 use casemate::secure::{
     Backing, ErrorKind, ForkView, Policy, Requirements, secure_stats, secure_trim, secure_verify,
@@ -221,6 +221,35 @@ fn without_locks_and_secrets() {
     });
 }
 
+/// Hidden pages are made present when they are mapped: where one is not to be had, that is an error,
+/// or locked memory takes their place, and no SIGBUS when it is first used.
+#[test]
+fn hidden_pages_that_are_not_to_be_had() {
+    child::run("limits::hidden_pages_that_are_not_to_be_had", || {
+        let hidden = Policy::require(Requirements::HIDDEN);
+        let has_any = match alloc(32, 1, &hidden) {
+            Ok(at) => {
+                free(at);
+                true
+            }
+            Err(error) => {
+                println!("no memfd_secret here: {error}");
+                false
+            }
+        };
+        // The call that touches them, with a null pointer for the mask.
+        refuse_if(libc::SYS_rt_sigprocmask, 1, 0, libc::EFAULT).expect("the filter");
+        let error = alloc(100_000, 1, &hidden.protectable()).unwrap_err();
+        let kind = error.kind();
+        assert!(!has_any || matches!(kind, ErrorKind::OutOfMemory { .. }), "{kind:?}");
+        let at = take(100_000, &POOL);
+        let seen = query(at).unwrap();
+        assert_eq!(seen.backing, Backing::Locked, "{seen}");
+        free(at);
+        secure_verify().expect("every invariant");
+    });
+}
+
 /// Without advice there is no exclusion from dumps and children: no pool, but honest answers.
 #[test]
 fn without_advice() {
@@ -238,6 +267,36 @@ fn without_advice() {
         let sealed = alloc(32, 1, &Policy::require(Requirements::SEALED)).unwrap_err();
         assert_eq!(sealed.kind(), ErrorKind::Unsupported(Requirements::SEALED), "{sealed}");
         secure_verify().expect("every invariant");
+    });
+}
+
+/// What a policy lacks is named, whatever else there was not: it could do without locked memory.
+#[test]
+fn the_true_cause_is_named() {
+    child::run("limits::the_true_cause_is_named", || {
+        limit(0).expect("fewer rights");
+        expect_bound(0);
+        let undumped = Policy::require(Requirements::NO_DUMP);
+        let alone = Policy::require(Requirements::NO_FORK);
+        for policy in [undumped, alone.protectable()] {
+            free(alloc(90_000, 1, &policy).expect("unlocked memory"));
+        }
+        refuse(&[libc::SYS_madvise], libc::EPERM).expect("the filter");
+        // Less each time: what was refused once is not asked for again at once.
+        for (policy, lacks, size) in [
+            (undumped, Requirements::NO_DUMP, 70_000),
+            (undumped.protectable(), Requirements::NO_DUMP, 50_000),
+            (undumped.hibernation_friendly(), Requirements::NO_DUMP, 30_000),
+            (alone.protectable(), Requirements::NO_FORK, 10_000),
+        ] {
+            let error = alloc(size, 1, &policy).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported(lacks), "{error}");
+        }
+        // Memory that ran out is still that.
+        let kind = alloc(1 << 46, 1, &undumped).unwrap_err().kind();
+        assert!(matches!(kind, ErrorKind::OutOfMemory { .. }), "{kind:?}");
+        // And who insists on locked memory is told of the limit.
+        expect_refusal(&undumped.and_require(Requirements::LOCKED), 6000, 0);
     });
 }
 

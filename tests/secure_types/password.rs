@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -183,6 +184,116 @@ fn asked() {
         let password = SecretString::read_password("Password: ").unwrap();
         assert!(password == "right");
     }
+}
+
+/// Interrupted calls, in the process that is asked.
+static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
+
+/// A program that notices when it must not use the terminal, and takes it: the interrupted call is
+/// not repeated by the kernel.
+extern "C" fn come_to_the_foreground(_: libc::c_int) {
+    INTERRUPTED.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: numbers; SIGTTOU is blocked in its handler, so that this does not raise it.
+    unsafe { libc::tcsetpgrp(0, libc::getpgrp()) };
+}
+
+/// Not a test by itself: the process that is asked in `interrupted_calls_are_repeated`.
+#[test]
+fn asked_from_the_background() {
+    if std::env::var_os(ASKED).is_none() {
+        return;
+    }
+    // SAFETY: all zero is a value: no flags, so nothing is restarted; an empty mask. The handler has
+    // the signature of one and makes calls that are allowed there.
+    unsafe {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+        action.sa_sigaction = come_to_the_foreground as extern "C" fn(libc::c_int) as usize;
+        assert_eq!(libc::sigaction(libc::SIGTTOU, &raw const action, std::ptr::null_mut()), 0);
+    }
+    let input = std::io::stdin();
+    let password = SecretString::read_password_from(input.as_fd());
+    let seen = INTERRUPTED.load(Ordering::Relaxed);
+    assert!(password.unwrap().is_empty());
+    // Before and after the password; only before if it did not wait for a key in time.
+    assert!((1..=2).contains(&seen), "{seen}");
+}
+
+/// In a fork of this program's that leads a session: has its child, which goes on, in the background
+/// whenever it sets modes.
+fn lead(asked: libc::pid_t) -> ! {
+    // SAFETY: numbers, descriptors of this process's own, and places for answers.
+    unsafe {
+        // `spawn` waits for the end of what it inherited.
+        libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0);
+        let mut status = 0;
+        let mut taken = false;
+        let options = libc::WNOHANG | libc::WUNTRACED;
+        loop {
+            let got = libc::waitpid(asked, &raw mut status, options);
+            if got != 0 && libc::WIFSTOPPED(status) {
+                // It did not wait for a key yet.
+                libc::tcsetpgrp(0, asked);
+                libc::kill(asked, libc::SIGCONT);
+            } else if got != 0 {
+                break;
+            }
+            let mut modes = MaybeUninit::<libc::termios>::zeroed().assume_init();
+            libc::tcgetattr(0, &raw mut modes);
+            if !taken && modes.c_lflag & libc::ECHO == 0 {
+                // It waits for a key by then.
+                libc::usleep(100_000);
+                libc::tcsetpgrp(0, libc::getpgrp());
+                taken = true;
+            }
+            libc::usleep(1000);
+        }
+        let well = libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
+        libc::_exit(i32::from(!well));
+    }
+}
+
+#[test]
+fn interrupted_calls_are_repeated() {
+    let terminal = Terminal::new();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "password::asked_from_the_background", "--nocapture"])
+        .env(ASKED, "yes")
+        .stdin(terminal.program.try_clone().unwrap())
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit());
+    // SAFETY: system calls alone, between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            let fails = || Err(std::io::Error::last_os_error());
+            libc::signal(libc::SIGTTOU, libc::SIG_IGN);
+            if libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
+                return fails();
+            }
+            match libc::fork() {
+                0 => {
+                    libc::alarm(60);
+                    if libc::setpgid(0, 0) == 0 { Ok(()) } else { fails() }
+                }
+                -1 => fails(),
+                asked => lead(asked),
+            }
+        });
+    }
+    let mut leader = command.spawn().unwrap();
+    let group = || {
+        // SAFETY: a number; the terminal's other end knows as well.
+        unsafe { libc::tcgetpgrp(terminal.keys.as_raw_fd()) }
+    };
+    let leads = leader.id().cast_signed();
+    // Asked in the foreground, where it brought itself; then in the background again.
+    while terminal.echoes() || group() != leads {
+        assert!(leader.try_wait().unwrap().is_none(), "it ended");
+        thread::sleep(Duration::from_millis(1));
+    }
+    (&terminal.keys).write_all(b"\n").unwrap();
+    assert!(leader.wait().unwrap().success());
+    assert!(terminal.echoes(), "the modes are back");
 }
 
 /// This program, asking at the terminal, which is its controlling one and standard input.

@@ -7,6 +7,7 @@
 //! they are missing, or the loader is not that far yet, string instructions do it.
 
 use core::arch::global_asm;
+use core::mem::MaybeUninit;
 
 global_asm!(
     // As in `abi/exhaustion.rs`: a reference from Rust would be strong.
@@ -80,30 +81,29 @@ unsafe fn copy_short(to: *mut u8, from: *const u8, len: usize) {
     // that leads to it; where the length is in between, the last overlap the first.
     unsafe {
         if len >= 16 {
-            let (first, last) = (block(from), block(from.add(len - 16)));
+            let (first, last) = (load::<u128>(from), load::<u128>(from.add(len - 16)));
             if len > 32 {
-                let (second, third) = (block(from.add(16)), block(from.add(len - 32)));
-                put(to.add(16), second);
-                put(to.add(len - 32), third);
+                let second = load::<u128>(from.add(16));
+                let third = load::<u128>(from.add(len - 32));
+                store(to.add(16), second);
+                store(to.add(len - 32), third);
             }
-            put(to, first);
-            put(to.add(len - 16), last);
+            store(to, first);
+            store(to.add(len - 16), last);
         } else if len >= 8 {
-            let (first, last) = (from.cast::<u64>().read_unaligned(), from.add(len - 8));
-            let last = last.cast::<u64>().read_unaligned();
-            to.cast::<u64>().write_unaligned(first);
-            to.add(len - 8).cast::<u64>().write_unaligned(last);
+            let (first, last) = (load::<u64>(from), load::<u64>(from.add(len - 8)));
+            store(to, first);
+            store(to.add(len - 8), last);
         } else if len >= 4 {
-            let (first, last) = (from.cast::<u32>().read_unaligned(), from.add(len - 4));
-            let last = last.cast::<u32>().read_unaligned();
-            to.cast::<u32>().write_unaligned(first);
-            to.add(len - 4).cast::<u32>().write_unaligned(last);
+            let (first, last) = (load::<u32>(from), load::<u32>(from.add(len - 4)));
+            store(to, first);
+            store(to.add(len - 4), last);
         } else if len > 0 {
-            let (first, middle) = (from.read(), from.add(len / 2).read());
-            let last = from.add(len - 1).read();
-            to.write(first);
-            to.add(len / 2).write(middle);
-            to.add(len - 1).write(last);
+            let (first, middle) = (load::<u8>(from), load::<u8>(from.add(len / 2)));
+            let last = load::<u8>(from.add(len - 1));
+            store(to, first);
+            store(to.add(len / 2), middle);
+            store(to.add(len - 1), last);
         }
     }
 }
@@ -159,12 +159,22 @@ unsafe fn fill_long(to: *mut u8, pattern: u128, len: usize) {
     }
 }
 
+/// The bytes of a `T`, which need not be initialised: a program copies structures with their gaps.
+///
 /// # Safety
-/// 16 readable bytes at `from`.
+/// `from` is readable for them.
 #[inline(always)]
-unsafe fn block(from: *const u8) -> u128 {
+unsafe fn load<T>(from: *const u8) -> MaybeUninit<T> {
+    // SAFETY: the caller's; any bytes are a `MaybeUninit`.
+    unsafe { from.cast::<MaybeUninit<T>>().read_unaligned() }
+}
+
+/// # Safety
+/// `to` is writable for the bytes of a `T`.
+#[inline(always)]
+unsafe fn store<T>(to: *mut u8, bytes: MaybeUninit<T>) {
     // SAFETY: the caller's.
-    unsafe { from.cast::<u128>().read_unaligned() }
+    unsafe { to.cast::<MaybeUninit<T>>().write_unaligned(bytes) }
 }
 
 /// # Safety
@@ -172,7 +182,7 @@ unsafe fn block(from: *const u8) -> u128 {
 #[inline(always)]
 unsafe fn put(to: *mut u8, block: u128) {
     // SAFETY: the caller's.
-    unsafe { to.cast::<u128>().write_unaligned(block) }
+    unsafe { store(to, MaybeUninit::new(block)) }
 }
 
 /// Copies without any other function.
@@ -185,6 +195,7 @@ unsafe fn copy_alone(to: *mut u8, from: *const u8, len: usize) {
     let backward = to.addr().wrapping_sub(from.addr()) < len;
     for i in 0..len {
         let i = if backward { len - 1 - i } else { i };
+        let (to, from) = (to.cast::<MaybeUninit<u8>>(), from.cast::<MaybeUninit<u8>>());
         // SAFETY: the caller's. Volatile, so that it does not become a call of `memmove`.
         unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
     }

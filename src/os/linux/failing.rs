@@ -61,6 +61,7 @@ calls! {
     Unguard = "madvise GUARD_REMOVE": EINVAL, EPERM, ENOMEM, EAGAIN;
     OtherAdvice = "madvise, other": EINVAL;
     Lock = "mlock": ENOMEM, EPERM, EAGAIN;
+    Touch = "rt_sigprocmask, to touch a page": EFAULT, EPERM;
     SecretFile = "memfd_secret": ENOSYS, EMFILE, ENOMEM, EPERM;
     Truncate = "ftruncate": ENOMEM, EINVAL, EPERM;
     Random = "getrandom": ENOSYS, EPERM, EFAULT;
@@ -245,6 +246,8 @@ pub fn fails_by_number(number: c_long, operation: c_long) -> bool {
             let _ = refused(Call::CloseFile);
             return false;
         }
+        // Not to change the mask.
+        libc::SYS_rt_sigprocmask if operation == 0 => Call::Touch,
         libc::SYS_futex if wakes => Call::Wake,
         libc::SYS_futex => Call::Sleep,
         libc::SYS_write => Call::Write,

@@ -12,6 +12,7 @@ use libc::c_int;
 
 /// Writes `line` to standard error, as far as it goes.
 pub(super) fn line(line: &[u8]) {
+    let _quiet = NoPipeSignal::new();
     let mut rest = line;
     while !rest.is_empty() {
         // SAFETY: the kernel reads `rest.len()` bytes that are borrowed for the call.
@@ -24,6 +25,61 @@ pub(super) fn line(line: &[u8]) {
             Err(_) => return,
         }
     }
+}
+
+/// The kernel's set of signals, one bit each from signal 1 on.
+type Signals = u64;
+static PIPE: Signals = 1 << (libc::SIGPIPE - 1);
+
+/// While it exists, writing to a pipe that nobody reads raises no signal in this thread: SIGPIPE
+/// would end the process before the abort does, and a supervisor would take it for an orderly end.
+/// When it is dropped, mask and pending signals are as they were.
+struct NoPipeSignal {
+    mask: Option<Signals>,
+    was_pending: bool,
+}
+
+impl NoPipeSignal {
+    fn new() -> NoPipeSignal {
+        let mut mask: Signals = 0;
+        // SAFETY: both sets are of the length that is given, and live through the call.
+        let blocked = unsafe {
+            let (pipe, old) = (&raw const PIPE, &raw mut mask);
+            numbered!(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, pipe, old, size_of::<Signals>())
+        };
+        let was_pending = is_pipe_pending();
+        NoPipeSignal { mask: (blocked == 0).then_some(mask), was_pending }
+    }
+}
+
+impl Drop for NoPipeSignal {
+    fn drop(&mut self) {
+        let Some(mask) = self.mask else { return };
+        if !self.was_pending && is_pipe_pending() {
+            let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            let nobody = ptr::null::<libc::siginfo_t>();
+            // SAFETY: a set and a time that live through the call, which does not wait.
+            unsafe {
+                let len = size_of::<Signals>();
+                let pipe = &raw const PIPE;
+                numbered!(libc::SYS_rt_sigtimedwait, pipe, nobody, &raw const now, len);
+            }
+        }
+        // SAFETY: a set that lives through the call; null: the old one is not wanted.
+        unsafe {
+            let (len, old) = (size_of::<Signals>(), ptr::null::<Signals>());
+            numbered!(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, old, len);
+        }
+    }
+}
+
+/// Whether a SIGPIPE waits for this thread or the process.
+fn is_pipe_pending() -> bool {
+    let mut pending: Signals = 0;
+    let pointer = &raw mut pending;
+    // SAFETY: the kernel writes as many bytes as it is told, into a set of that length.
+    unsafe { numbered!(libc::SYS_rt_sigpending, pointer, size_of::<Signals>()) };
+    pending & PIPE != 0
 }
 
 /// The status that a shell shows for SIGABRT.
@@ -115,6 +171,78 @@ mod tests {
             assert_eq!(errno(), 33);
         });
         assert_eq!(exited(status), 0);
+    }
+
+    /// Standard error is a pipe that nobody reads.
+    fn close_the_other_end() {
+        let mut ends = [0; 2];
+        // SAFETY: this child's own descriptors.
+        unsafe {
+            assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+            assert_eq!(libc::dup2(ends[1], libc::STDERR_FILENO), libc::STDERR_FILENO);
+            libc::close(ends[0]);
+            libc::close(ends[1]);
+        }
+    }
+
+    fn one_signal(signal: libc::c_int) -> libc::sigset_t {
+        // SAFETY: zeros are a valid set, which `sigemptyset` makes empty.
+        unsafe {
+            let mut only = core::mem::zeroed();
+            libc::sigemptyset(&raw mut only);
+            libc::sigaddset(&raw mut only, signal);
+            only
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_raises_no_signal() {
+        let status = child(|| {
+            close_the_other_end();
+            // SAFETY: this child's own disposition, which the test harness has changed.
+            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+            set_errno(33);
+            Linux::report(b"nobody reads this\n");
+            assert_eq!(errno(), 33);
+            // SAFETY: places for the answers; the control is a signal that does end this child.
+            unsafe {
+                let (mut mask, mut pending) = (core::mem::zeroed(), core::mem::zeroed());
+                let none = core::ptr::null();
+                libc::pthread_sigmask(libc::SIG_BLOCK, none, &raw mut mask);
+                libc::sigpending(&raw mut pending);
+                assert_eq!(libc::sigismember(&raw const mask, libc::SIGPIPE), 0);
+                assert_eq!(libc::sigismember(&raw const pending, libc::SIGPIPE), 0);
+                libc::write(libc::STDERR_FILENO, b"x".as_ptr().cast(), 1);
+            }
+        });
+        assert_eq!(signal(status), libc::SIGPIPE);
+    }
+
+    #[test]
+    fn a_signal_that_waits_goes_on_waiting() {
+        for raised in [false, true] {
+            let status = child(|| {
+                close_the_other_end();
+                let only = one_signal(libc::SIGPIPE);
+                // SAFETY: this child's own mask and signals; a place for the answer.
+                unsafe {
+                    libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+                    libc::pthread_sigmask(libc::SIG_BLOCK, &raw const only, core::ptr::null_mut());
+                    if raised {
+                        libc::raise(libc::SIGPIPE);
+                    }
+                    Linux::report(b"nobody reads this\n");
+                    let (mut mask, mut pending) = (core::mem::zeroed(), core::mem::zeroed());
+                    let none = core::ptr::null();
+                    libc::pthread_sigmask(libc::SIG_BLOCK, none, &raw mut mask);
+                    libc::sigpending(&raw mut pending);
+                    assert_eq!(libc::sigismember(&raw const mask, libc::SIGPIPE), 1);
+                    let waits = libc::sigismember(&raw const pending, libc::SIGPIPE);
+                    assert_eq!(waits, i32::from(raised));
+                }
+            });
+            assert_eq!(exited(status), 0);
+        }
     }
 
     #[test]

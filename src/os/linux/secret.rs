@@ -49,6 +49,13 @@ impl Secrets for Linux {
         kept(|| over(at, len, libc::PROT_NONE, libc::MAP_NORESERVE))
     }
 
+    fn make_present(at: usize, len: usize) -> Result<(), i32> {
+        kept(|| {
+            let page = limits::page_size().max(1);
+            (0..len).step_by(page).try_for_each(|offset| touch(at + offset))
+        })
+    }
+
     fn lock(at: usize, len: usize) -> Result<(), i32> {
         kept(|| {
             // SAFETY: changes no contents; the range is the caller's own, readable and writable.
@@ -94,6 +101,27 @@ impl Secrets for Linux {
     }
 }
 
+/// Has the kernel write to a page, and makes it zero again.
+///
+/// The kernel has no call that makes hidden pages present: populating, locking and allocating are
+/// refused or ignored for them. But where a write of its own meets a page that is not to be had, the
+/// call fails with EFAULT. This one writes the thread's signal mask, and works under any filter that
+/// lets a program raise a signal.
+fn touch(at: usize) -> Result<(), i32> {
+    let nothing = pointer::<u64>(0).cast_const();
+    let (first, len) = (pointer::<u64>(at), size_of::<u64>());
+    // SAFETY: null: the mask is not changed. The kernel writes `len` bytes at the start of a page of
+    // the caller's, which nobody else knows, and so does this when the page is there.
+    unsafe {
+        let status = numbered!(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, nothing, first, len);
+        if status != 0 {
+            return Err(errno());
+        }
+        first.write_volatile(0);
+    }
+    Ok(())
+}
+
 /// Maps anonymous memory over a range that the caller has reserved or filled itself.
 fn over(at: usize, len: usize, protection: c_int, extra: c_int) -> Result<(), i32> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | extra;
@@ -130,6 +158,28 @@ mod tests {
         Linux::take_away(at + page, page).unwrap();
         assert_eq!(signal(child(|| touch(at + page))), libc::SIGSEGV);
         Linux::unmap(at, 3 * page).unwrap();
+    }
+
+    /// A file that ends before the mapping does: a page that is not to be had.
+    #[test]
+    fn pages_are_made_present_or_refused() {
+        let page = Linux::page_size();
+        let at = free_range();
+        // SAFETY: a descriptor of this test's own, mapped at addresses of this test's own.
+        unsafe {
+            let file = libc::memfd_create(c"short".as_ptr(), libc::MFD_CLOEXEC);
+            assert_eq!(libc::ftruncate(file, page as libc::off_t), 0);
+            let both = libc::PROT_READ | libc::PROT_WRITE;
+            let flags = libc::MAP_SHARED | libc::MAP_FIXED_NOREPLACE;
+            let mapped = libc::mmap(crate::os::pointer(at), 2 * page, both, flags, file, 0);
+            assert_ne!(mapped, libc::MAP_FAILED);
+            libc::close(file);
+        }
+        assert_eq!(Linux::make_present(at, page), Ok(()));
+        assert_eq!((peek(at), peek(at + 7)), (0, 0));
+        assert_eq!(Linux::make_present(at, 2 * page), Err(libc::EFAULT));
+        assert_eq!(signal(child(|| touch(at + page))), libc::SIGBUS);
+        Linux::unmap(at, 2 * page).unwrap();
     }
 
     #[test]

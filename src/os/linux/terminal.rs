@@ -71,7 +71,8 @@ pub(crate) struct Quiet {
 impl Quiet {
     /// Switches echo, line buffering and signal keys off, and drops what was typed before.
     pub(crate) fn new(fd: c_int) -> Result<Quiet, Loud> {
-        let mut before = MaybeUninit::uninit();
+        // Not all of it is written: the C library's structure is larger than the kernel's.
+        let mut before = MaybeUninit::<termios>::zeroed();
         // SAFETY: a pointer to a place for the answer; any number may be given as descriptor.
         if unsafe { libc::tcgetattr(fd, before.as_mut_ptr()) } != 0 {
             return Err(match errno() {
@@ -82,7 +83,7 @@ impl Quiet {
         if SAVED.taken.swap(true, Ordering::AcqRel) {
             return Err(Loud::Busy);
         }
-        // SAFETY: the call succeeded, so it wrote the answer.
+        // SAFETY: numbers and arrays of numbers, all of which were zero at least.
         let before = unsafe { before.assume_init() };
         // SAFETY: `taken` was false: no other `Quiet` exists, and `fd` is -1, so that the handler
         // does not read.
@@ -107,16 +108,14 @@ impl Quiet {
         if let Some(tenths) = modes.c_cc.get_mut(libc::VTIME) {
             *tenths = 0;
         }
-        // SAFETY: a pointer to modes that live through the call.
-        match unsafe { libc::tcsetattr(self.fd, libc::TCSAFLUSH, &modes) } {
-            0 => Ok(()),
-            _ => Err(errno()),
-        }
+        set(self.fd, libc::TCSAFLUSH, &modes)
     }
 
+    /// If it fails, the terminal is gone, or signals come without end.
     fn restore(&self) {
-        // SAFETY: a pointer to modes that live through the call. If it fails, the terminal is gone.
-        unsafe { libc::tcsetattr(self.fd, libc::TCSAFLUSH, &self.before) };
+        if set(self.fd, libc::TCSAFLUSH, &self.before) == Err(libc::EINTR) {
+            let _ = set(self.fd, libc::TCSANOW, &self.before);
+        }
     }
 
     /// The terminal's keys.
@@ -165,6 +164,25 @@ impl Drop for Quiet {
         SAVED.fd.store(-1, Ordering::Release);
         SAVED.taken.store(false, Ordering::Release);
     }
+}
+
+/// How often an interrupted call is repeated. A handler of SIGTTOU that does not bring the process
+/// to the foreground would have it repeated for ever.
+const PATIENCE: u32 = 1000;
+
+/// Sets the terminal's modes. The call waits until all output has gone out, and for a process in
+/// the background raises SIGTTOU: a handler of the program's interrupts it in both cases.
+fn set(fd: c_int, when: c_int, modes: &termios) -> Result<(), c_int> {
+    for _ in 0..PATIENCE {
+        // SAFETY: a pointer to modes that live through the call.
+        if unsafe { libc::tcsetattr(fd, when, modes) } == 0 {
+            return Ok(());
+        }
+        if errno() != libc::EINTR {
+            return Err(errno());
+        }
+    }
+    Err(libc::EINTR)
 }
 
 /// Installs the handler if the signal would end the process; what was there before.

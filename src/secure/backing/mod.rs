@@ -8,8 +8,6 @@
 //!
 //! All is reserved inaccessible first and the data mapped into the middle, so the guards are not
 //! charged and nothing else can come to lie between.
-#![expect(unsafe_code, reason = "touches the pages of a new mapping")]
-
 mod refusal;
 mod supply;
 
@@ -18,7 +16,7 @@ use super::policy::{Policy, Requirements};
 use super::protection::{Protection, on};
 use super::protections::{Backing, ForkView};
 use super::root::{Fixed, reserve};
-use crate::os::{Linux, MapError, Os, Secrets, pointer};
+use crate::os::{Linux, MapError, Os, Secrets};
 use crate::rng::Stream;
 use crate::units::{GIB, align_up};
 use refusal::Refusal;
@@ -45,7 +43,7 @@ impl Have {
             (self.no_dump, Requirements::NO_DUMP),
             (!matches!(self.fork, ForkView::Copied), Requirements::NO_FORK),
             (matches!(self.backing, Backing::Secret), Requirements::HIDDEN),
-            (fixed.sealed, Requirements::SEALED),
+            (fixed.is_sealed(), Requirements::SEALED),
         ];
         let always = Requirements::GUARDS.and(Requirements::CANARY);
         each.into_iter().fold(always, |all, (has, one)| if has { all.and(one) } else { all })
@@ -89,7 +87,7 @@ pub fn make(
     if policy.is_shared_with_children() && require.has(Requirements::NO_FORK) {
         return Err(SecureError::new(ErrorKind::Contradiction));
     }
-    if require.has(Requirements::SEALED) && !fixed.sealed {
+    if require.has(Requirements::SEALED) && !fixed.is_sealed() {
         return Err(SecureError::new(ErrorKind::Unsupported(Requirements::SEALED)));
     }
     let (map, map_len, data) = place(fixed, stream, wanted)?;
@@ -106,7 +104,7 @@ pub fn make(
         }
         let filled = match backing {
             Backing::Secret if supply.absent => Err(libc::ENOSYS),
-            _ => fill(fixed, backing, data, len, policy.is_shared_with_children()),
+            _ => fill(backing, data, len, policy.is_shared_with_children()),
         };
         match filled {
             Ok(have) if have.satisfied(fixed).has(require) => {
@@ -120,7 +118,8 @@ pub fn make(
                 return Ok(Made { map, map_len, data, data_len: len, have });
             }
             Ok(have) => {
-                refusal = refusal.or(Refusal::Lacks(require.without(have.satisfied(fixed))))
+                let lacks = require.without(have.satisfied(fixed));
+                refusal = refusal.or_last(backing, Refusal::Lacks(lacks));
             }
             Err(errno) => {
                 supply.absent |= backing == Backing::Secret && errno == libc::ENOSYS;
@@ -129,7 +128,7 @@ pub fn make(
                     supply.note_refusal(backing, len);
                     supply.limit_hits += u64::from(matches!(why, Refusal::Limit { .. }));
                 }
-                refusal = refusal.or(why);
+                refusal = refusal.or_last(backing, why);
             }
         }
         if Linux::take_away(data, len).is_err() {
@@ -194,7 +193,7 @@ fn place(
 }
 
 /// Puts memory of this backing in the place of the reservation.
-fn fill(fixed: &Fixed, backing: Backing, at: usize, len: usize, share: bool) -> Result<Have, i32> {
+fn fill(backing: Backing, at: usize, len: usize, share: bool) -> Result<Have, i32> {
     match backing {
         Backing::Secret => {
             Linux::map_secret(at, len)?;
@@ -202,7 +201,7 @@ fn fill(fixed: &Fixed, backing: Backing, at: usize, len: usize, share: bool) -> 
             if on(Protection::NoFork) {
                 Linux::no_fork(at, len)?;
             }
-            touch(at, len, fixed.page);
+            Linux::make_present(at, len)?;
             Ok(Have { backing, no_dump: true, fork: ForkView::Excluded, markers: false })
         }
         Backing::Locked | Backing::Unlocked => {
@@ -223,14 +222,6 @@ fn fill(fixed: &Fixed, backing: Backing, at: usize, len: usize, share: bool) -> 
             }
             Ok(Have { backing, no_dump, fork, markers: false })
         }
-    }
-}
-
-/// Has the kernel make hidden pages present: it does so only at the first access.
-fn touch(at: usize, len: usize, page: usize) {
-    for offset in (0..len).step_by(page.max(1)) {
-        // SAFETY: inside the mapping just made, which nobody else knows.
-        unsafe { pointer::<u8>(at + offset).write_volatile(0) };
     }
 }
 

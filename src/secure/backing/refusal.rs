@@ -31,7 +31,10 @@ impl Refusal {
             return Refusal::Limit { limit, errno };
         }
         match errno {
-            libc::ENOMEM | libc::EAGAIN | libc::EMFILE | libc::ENFILE => Refusal::Memory(errno),
+            // EFAULT: a page that was mapped is not to be had.
+            libc::ENOMEM | libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::EFAULT => {
+                Refusal::Memory(errno)
+            }
             _ => Refusal::Missing(lacks, errno),
         }
     }
@@ -45,6 +48,12 @@ impl Refusal {
             Refusal::Limit { .. } => 4,
         };
         if weight(&other) >= weight(&self) { other } else { self }
+    }
+
+    /// Why the last resort, ordinary memory, was no good: it was asked for after all others, so this
+    /// is the cause, whatever kept those away.
+    pub(super) fn or_last(self, backing: Backing, other: Refusal) -> Refusal {
+        if matches!(backing, Backing::Unlocked) { other } else { self.or(other) }
     }
 
     pub(super) fn error(self, require: Requirements, needed: usize) -> SecureError {

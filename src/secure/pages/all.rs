@@ -1,11 +1,14 @@
 //! Layer: faces. What is done to all buffers with pages of their own at once: the self-check, a
 //! fork, the end.
+#![expect(unsafe_code, reason = "in the end, reads a table that others may be changing")]
 
-use super::{Phase, Table, margins, words};
-use crate::os::{Linux, Secrets};
+use super::{ENTRIES, Entry, Pages, Phase, Table, margins, words};
+use crate::os::pointer;
 use crate::secure::backing::{self, Made};
+use crate::secure::last::Range;
 use crate::secure::policy::Access;
 use crate::secure::protections::{Backing, ForkView};
+use crate::secure::root::Fixed;
 use crate::violation::{Kind, Place, Violation};
 
 impl Table<'_> {
@@ -72,14 +75,27 @@ impl Table<'_> {
         }
         self.reindex();
     }
+}
 
-    /// Takes every buffer's contents away, on the way to an abort. Changes no table.
-    pub fn take_all_away(&self) {
-        for number in 0..self.pages.used {
-            if let Some(entry) = self.entry(number)
-                && entry.phase == Phase::Live
-            {
-                let _ = Linux::take_away(entry.made.data, entry.made.data_len);
+/// The pages of every live buffer, in whatever state the table is.
+///
+/// # Safety
+/// `pages` is the state's, which is mapped.
+pub unsafe fn each_live(fixed: &Fixed, pages: *const Pages, act: &mut impl FnMut(Range)) {
+    let entries = pointer::<Entry>(fixed.entries).cast_const();
+    // SAFETY: the caller's. Entries below `used` are open, for good. Numbers and bytes are read,
+    // one by one: all are valid, also in the middle of a change by another thread.
+    unsafe {
+        let used = (&raw const (*pages).used).read_volatile();
+        for number in 0..used.min(ENTRIES as u32) {
+            let entry = entries.add(number as usize);
+            if (&raw const (*entry).phase).cast::<u8>().read_volatile() == Phase::Live as u8 {
+                let now = (&raw const (*entry).now).cast::<u8>().read_volatile();
+                act(Range {
+                    at: (&raw const (*entry).made.data).read_volatile(),
+                    len: (&raw const (*entry).made.data_len).read_volatile(),
+                    is_open: now == Access::ReadWrite as u8,
+                });
             }
         }
     }

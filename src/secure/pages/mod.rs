@@ -26,6 +26,7 @@ use crate::os::{Linux, Os, Secrets, pointer};
 use crate::rng::Stream;
 use crate::units::{MIB, round_up};
 use crate::violation::{Kind, Place, Violation};
+pub use all::each_live;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use entry::{EMPTY, margins, words};
@@ -58,6 +59,8 @@ pub struct Pages {
     pub degraded_ever: u64,
     /// Guards that could not take the access away again.
     pub unclosed: u64,
+    /// Buffers that were taken away without a look at them.
+    pub unchecked: u64,
 }
 
 impl Pages {
@@ -82,6 +85,11 @@ fn fail<T>(kind: ErrorKind) -> Result<T, SecureError> {
 
 fn misuse(kind: Kind, at: usize) -> SecureError {
     SecureError::new(ErrorKind::Misuse(Violation::new(kind).at(Place::SecretPages, at)))
+}
+
+/// Replaces a buffer's pages by inaccessible address space.
+fn take_away(entry: &Entry) -> bool {
+    Linux::take_away(entry.made.data, entry.made.data_len).is_ok()
 }
 
 impl Table<'_> {
@@ -175,23 +183,40 @@ impl Table<'_> {
         self.check(number)?;
         let Some(&entry) = self.entry(number) else { return fail(ErrorKind::NotABuffer) };
         margins(&entry).wipe();
+        let closed = !on(Protection::TakeAway) || take_away(&entry);
+        self.retire(number, closed);
+        Ok(())
+    }
+
+    /// Takes away the buffer at `at`, which cannot be opened, without a look at it.
+    pub fn free_unseen(&mut self, at: usize) -> Result<(), SecureError> {
+        let number = self.live(at)?;
+        let Some(&entry) = self.entry(number) else { return fail(ErrorKind::NotABuffer) };
+        if !take_away(&entry) {
+            return fail(ErrorKind::Protect);
+        }
+        self.pages.unchecked += 1;
+        self.retire(number, true);
+        Ok(())
+    }
+
+    /// The buffer is gone. Its range waits if it is closed.
+    fn retire(&mut self, number: u32, closed: bool) {
+        let Some(&entry) = self.entry(number) else { return };
         self.pages.live -= 1;
         self.pages.live_bytes -= entry.size;
         self.pages.degraded -= usize::from(!entry.made.have.is_locked());
         self.supply.uncount(entry.made.have, entry.made.data_len);
-        let closed = !on(Protection::TakeAway)
-            || Linux::take_away(entry.made.data, entry.made.data_len).is_ok();
         if let Some(entry) = self.entry_mut(number) {
             entry.phase = Phase::Freed;
             entry.now = Access::NoAccess;
         }
-        if !closed {
+        if closed {
+            self.enqueue(number);
+        } else {
             // No memory for a mapping is no reason to keep one.
             self.drop_range(number);
-            return Ok(());
         }
-        self.enqueue(number);
-        Ok(())
     }
 
     /// Whether the patterns around the buffer are whole; opens it for writing.
@@ -203,13 +228,12 @@ impl Table<'_> {
         match margins(&entry).check(words(self.fixed, &entry)) {
             Ok(()) => Ok(()),
             Err(damage) => {
-                if entry.now != Access::ReadWrite {
-                    let _ = self.set_now(number, entry.now);
-                }
+                self.close_again(number, entry.now);
                 Err(misuse(damage.kind(), entry.start))
             }
         }
     }
+
     /// What the buffer has.
     pub fn query(&self, number: u32) -> Option<Protections> {
         let entry = self.entry(number).filter(|entry| entry.phase == Phase::Live)?;

@@ -38,9 +38,16 @@ impl Table<'_> {
         Index::new(unsafe { core::slice::from_raw_parts_mut(first, cells) })
     }
 
-    pub(super) fn start_of(entries: usize, number: u32) -> usize {
-        // SAFETY: the index holds numbers of used entries alone, which are open.
-        unsafe { (*pointer::<Entry>(entries).add(number as usize)).start }
+    /// Where the buffers of entries start; 0 for a number that no entry ever had. The index holds
+    /// no such numbers, unless it was overwritten.
+    fn starts(&self) -> impl Fn(u32) -> usize + Copy + use<> {
+        let (entries, used) = (self.fixed.entries, self.pages.used);
+        move |number| {
+            // SAFETY: entries below `used` are open, for good.
+            (number < used)
+                .then(|| unsafe { (*pointer::<Entry>(entries).add(number as usize)).start })
+                .unwrap_or(0)
+        }
     }
 
     /// The entry whose buffer starts, or started, at `at`.
@@ -49,8 +56,8 @@ impl Table<'_> {
         if self.pages.cells == 0 {
             return None;
         }
-        let entries = self.fixed.entries;
-        self.cells().find(at, |number| Self::start_of(entries, number))
+        let starts = self.starts();
+        self.cells().find(at, starts)
     }
 
     /// The entry in whose range `at` lies; looks at all of them.
@@ -153,8 +160,54 @@ impl Table<'_> {
     pub(super) fn drop_range(&mut self, number: u32) {
         let Some(&entry) = self.entry(number) else { return };
         let _ = Linux::unmap(entry.made.map, entry.made.map_len);
-        let entries = self.fixed.entries;
-        self.cells().remove(entry.start, |number| Self::start_of(entries, number));
+        let starts = self.starts();
+        self.cells().remove(entry.start, starts);
         self.give_back(number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::os::pointer;
+    use crate::secure::controls::raw::{OWN, free, query, take, try_free};
+    use crate::secure::root::with;
+    use crate::secure::{ErrorKind, controls};
+
+    const TEST: &str = "secure::pages::table::tests::numbers_beyond_the_table_lead_nowhere";
+
+    /// The index is overwritten with numbers that no entry has.
+    #[test]
+    fn numbers_beyond_the_table_lead_nowhere() {
+        controls::alone(TEST, || {
+            let all = [take(32, &OWN), take(5000, &OWN)];
+            for value in [u32::MAX, 60_000, 300, 3] {
+                let kept = with(|fixed, state| {
+                    let cells = state.pages.cells;
+                    let first = pointer::<u32>(fixed.index);
+                    // SAFETY: open cells, alone under the lock.
+                    let cells = unsafe { core::slice::from_raw_parts_mut(first, cells) };
+                    let kept = cells.to_vec();
+                    cells.fill(value);
+                    Ok(kept)
+                });
+                for at in all {
+                    // Found by the search of all.
+                    assert!(query(at).is_some());
+                    let kind = try_free(at).unwrap_err().kind();
+                    assert!(matches!(kind, ErrorKind::NotABuffer | ErrorKind::Misuse(_)));
+                }
+                assert_eq!(query(0), None);
+                with(|fixed, state| {
+                    let first = pointer::<u32>(fixed.index);
+                    // SAFETY: as above.
+                    let cells =
+                        unsafe { core::slice::from_raw_parts_mut(first, state.pages.cells) };
+                    cells.copy_from_slice(&kept.expect("the index"));
+                    Ok(())
+                })
+                .expect("the index");
+            }
+            all.into_iter().for_each(free);
+        });
     }
 }

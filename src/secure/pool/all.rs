@@ -1,11 +1,13 @@
 //! Layer: faces. What is done to all of the pool at once: the self-check, a fork, the end.
+#![expect(unsafe_code, reason = "in the end, reads a table that others may be changing")]
 
-use super::chunk::{CELL_SHIFT, Phase, Slot, SlotId, SlotState};
-use super::{CELLS, Found, PoolTable, misuse, torn};
-use crate::os::{Linux, Os, Secrets};
+use super::chunk::{CELL_SHIFT, Chunk, Phase, Slot, SlotId, SlotState};
+use super::{CELLS, CHUNKS, Found, Pool, PoolTable, misuse, torn};
+use crate::os::{Linux, Os};
 use crate::secure::backing;
 use crate::secure::error::{ErrorKind, SecureError};
 use crate::secure::index::Index;
+use crate::secure::last::Range;
 use crate::violation::{Kind, Violation};
 
 impl PoolTable<'_> {
@@ -100,12 +102,26 @@ impl PoolTable<'_> {
             Index::new(&mut pool.cells).insert(chunk.made.data >> CELL_SHIFT, number as u32);
         }
     }
+}
 
-    /// Takes every chunk's contents away, on the way to an abort. Changes no table.
-    pub fn take_all_away(&mut self) {
-        for chunk in self.pool.chunk.iter().take(self.pool.used as usize) {
-            if chunk.phase == Phase::Live {
-                let _ = Linux::take_away(chunk.made.data, chunk.made.data_len);
+/// The pages of every chunk, in whatever state the pool is.
+///
+/// # Safety
+/// `pool` is the state's, which is mapped.
+pub unsafe fn each_live(pool: *const Pool, act: &mut impl FnMut(Range)) {
+    // SAFETY: the caller's. Numbers and bytes are read, one by one: all are valid, also in the
+    // middle of a change by another thread. The place is inside the array.
+    unsafe {
+        let used = (&raw const (*pool).used).read_volatile() as usize;
+        let chunks = (&raw const (*pool).chunk).cast::<Chunk>();
+        for number in 0..used.min(CHUNKS) {
+            let chunk = chunks.add(number);
+            if (&raw const (*chunk).phase).cast::<u8>().read_volatile() == Phase::Live as u8 {
+                act(Range {
+                    at: (&raw const (*chunk).made.data).read_volatile(),
+                    len: (&raw const (*chunk).made.data_len).read_volatile(),
+                    is_open: true,
+                });
             }
         }
     }

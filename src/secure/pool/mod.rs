@@ -25,6 +25,7 @@ use super::root::Fixed;
 use crate::rng::Stream;
 use crate::units::KIB;
 use crate::violation::{Kind, Place, Violation};
+pub use all::each_live;
 use chunk::{CELL_SHIFT, Chunk, Geometry, Slot, SlotId};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -158,7 +159,7 @@ impl PoolTable<'_> {
         if policy.is_protectable() || policy.is_shared_with_children() {
             return Ok(None);
         }
-        if policy.requirements().has(Requirements::SEALED) && !self.fixed.sealed {
+        if policy.requirements().has(Requirements::SEALED) && !self.fixed.is_sealed() {
             return Ok(None);
         }
         let Some(class) = slots::class_of(layout.size(), layout.align()) else { return Ok(None) };

@@ -130,7 +130,9 @@ impl PoolTable<'_> {
         }
         let chunk = self.pool.chunk(number).ok_or_else(torn)?;
         let old = *chunk;
+        // Nothing is left of the old range when a new one is entered: see `last`.
         chunk.phase = Phase::Empty;
+        (chunk.made.data, chunk.made.data_len) = (0, 0);
         let _ = Linux::unmap(old.made.map, old.made.map_len);
         let _ = Linux::unmap(old.meta, old.meta_len);
         self.supply.uncount(old.made.have, old.made.data_len);

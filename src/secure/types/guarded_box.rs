@@ -1,6 +1,7 @@
 //! Layer: faces. One value in secret memory that is inaccessible while nobody uses it.
 #![expect(unsafe_code, reason = "closes memory that it owns, and opens it for guards")]
 
+use super::moved::take_over;
 use super::opened::{Opened, OpenedMut};
 use super::place::{Place, expect};
 use super::plain::{Plain, Zeroable};
@@ -60,16 +61,18 @@ impl<T> GuardedBox<T> {
     ///
     /// # Errors
     /// If there is no memory, or its pages cannot be closed.
-    pub fn try_new(value: T) -> Result<GuardedBox<T>, SecureError> {
-        GuardedBox::try_new_with(value, &Policy::best_effort())
+    pub fn try_new(mut value: T) -> Result<GuardedBox<T>, SecureError> {
+        take_over!(value as moved);
+        close(SecretBox::adopt(&mut moved, &Policy::best_effort().protectable())?)
     }
 
     /// [`try_new`](GuardedBox::try_new) with the protections of `policy`.
     ///
     /// # Errors
     /// If there is no memory or not that protection, or its pages cannot be closed.
-    pub fn try_new_with(value: T, policy: &Policy) -> Result<GuardedBox<T>, SecureError> {
-        close(SecretBox::try_new_with(value, &policy.protectable())?)
+    pub fn try_new_with(mut value: T, policy: &Policy) -> Result<GuardedBox<T>, SecureError> {
+        take_over!(value as moved);
+        close(SecretBox::adopt(&mut moved, &policy.protectable())?)
     }
 }
 

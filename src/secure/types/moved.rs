@@ -8,27 +8,57 @@ use core::ptr::NonNull;
 /// A value that was passed to us. Its bytes are wiped when this is dropped, wherever the value has
 /// gone; if it has gone nowhere, it is dropped first.
 pub(super) struct Moved<T> {
-    value: MaybeUninit<T>,
+    pub(super) value: MaybeUninit<T>,
     here: bool,
 }
 
 impl<T> Moved<T> {
+    /// Room for a value.
     #[inline]
-    pub(super) fn new(value: T) -> Moved<T> {
-        Moved { value: MaybeUninit::new(value), here: true }
+    pub(super) const fn empty() -> Moved<T> {
+        Moved { value: MaybeUninit::uninit(), here: false }
+    }
+
+    /// Takes a value from where it was passed. See [`take_over!`].
+    ///
+    /// # Safety
+    /// The slot holds a value that is forgotten next, and this holds none.
+    #[inline]
+    pub(super) unsafe fn take(&mut self, slot: *const T) {
+        // SAFETY: the slot is valid for a `T`, by the caller's word; this is other memory.
+        unsafe { core::ptr::copy_nonoverlapping(slot, self.value.as_mut_ptr(), 1) };
+        self.here = true;
     }
 
     /// Moves the value to `to`, which then is initialised.
     ///
     /// # Safety
-    /// `to` is writable, aligned for `T`, and holds no value that must be dropped.
-    pub(super) unsafe fn into(mut self, to: NonNull<T>) {
-        // SAFETY: both are valid for a `T` and different memory; the value is here, since this
-        // takes `self`, and is not used or dropped here again.
+    /// A value is here. `to` is writable, aligned for `T`, and holds no value that must be dropped.
+    pub(super) unsafe fn put(&mut self, to: NonNull<T>) {
+        // SAFETY: both are valid for a `T` and different memory; the value is here and is not used
+        // or dropped here again.
         unsafe { core::ptr::copy_nonoverlapping(self.value.as_ptr(), to.as_ptr(), 1) };
         self.here = false;
     }
 }
+
+/// Moves the argument `$value`, declared `mut`, to a new variable `$moved`, and wipes the place where
+/// it was passed: for a value larger than two words that is memory of the caller's, of which the
+/// caller has no name. Neither is moved from here on: a move would be a copy that nobody wipes.
+macro_rules! take_over {
+    ($value:ident as $moved:ident) => {
+        let mut $moved = $crate::secure::types::moved::Moved::empty();
+        let slot = &raw mut $value;
+        // SAFETY: the argument is this function's own and is forgotten at once, without a panic in
+        // between.
+        unsafe { $moved.take(slot) };
+        core::mem::forget($value);
+        // SAFETY: the place of the argument is there until the function returns, and holds no value
+        // any more.
+        unsafe { $crate::wipe::wipe_long(slot.cast(), size_of_val(&$moved.value)) };
+    };
+}
+pub(super) use take_over;
 
 impl<T> Drop for Moved<T> {
     fn drop(&mut self) {

@@ -1,7 +1,7 @@
 //! Layer: faces. One value in secret memory.
 #![expect(unsafe_code, reason = "a box: a typed pointer to memory that it owns")]
 
-use super::moved::Moved;
+use super::moved::{Moved, take_over};
 use super::place::{Place, expect};
 use crate::secure::{Policy, Protections, SecureError};
 use core::alloc::Layout;
@@ -46,11 +46,17 @@ use core::ptr::NonNull;
 ///
 /// # Where the value has been
 ///
-/// A function argument travels through registers or the caller's stack. [`new`](SecretBox::new)
-/// wipes the copy that it was passed, but no function can wipe those that its caller made. So
+/// A function argument travels in registers, if it is at most two words, or else in memory of its
+/// caller's. [`new`](SecretBox::new) and its relatives wipe that memory, and their own copy. What
+/// remains, and no function can reach: the registers and where the caller spilled them; the variable
+/// that the value came from, if it is `Copy` (it was copied and not moved); and in any case each
+/// place on the caller's stack that the compiler moved it through before the call. An optimised
+/// build makes few such moves or none, an unoptimised one makes one for nearly every expression. So
 /// prefer what makes the value where it stays: [`init_with`](SecretBox::init_with),
 /// [`random`](SecretBox::random), [`zeroed`](SecretBox::zeroed) and, for types that may not be
-/// zero, [`new_uninit`](SecretBox::new_uninit).
+/// zero, [`new_uninit`](SecretBox::new_uninit). A value that exists already is moved in by
+/// [`take_from`](SecretBox::take_from), which leaves zeros; and what a computation left on the stack
+/// goes with [`with_wiped_stack`](super::with_wiped_stack).
 ///
 /// # Errors and panics
 ///
@@ -167,28 +173,42 @@ impl<T> SecretBox<T> {
     /// # Panics
     /// If there is no memory; the value is then dropped and its bytes are wiped.
     #[track_caller]
-    pub fn new(value: T) -> SecretBox<T> {
-        expect(SecretBox::try_new(value))
+    #[inline]
+    pub fn new(mut value: T) -> SecretBox<T> {
+        take_over!(value as moved);
+        expect(SecretBox::adopt(&mut moved, &Policy::best_effort()))
     }
 
     /// Moves a value into secret memory and wipes the argument's bytes.
     ///
     /// # Errors
     /// If there is no memory; the value is then dropped and its bytes are wiped.
-    pub fn try_new(value: T) -> Result<SecretBox<T>, SecureError> {
-        SecretBox::try_new_with(value, &Policy::best_effort())
+    #[inline]
+    pub fn try_new(mut value: T) -> Result<SecretBox<T>, SecureError> {
+        take_over!(value as moved);
+        SecretBox::adopt(&mut moved, &Policy::best_effort())
     }
 
     /// Moves a value into secret memory with the protections that `policy` asks for.
     ///
     /// # Errors
     /// If there is no memory or not that protection; the value is dropped and its bytes are wiped.
-    pub fn try_new_with(value: T, policy: &Policy) -> Result<SecretBox<T>, SecureError> {
-        let value = Moved::new(value);
+    #[inline]
+    pub fn try_new_with(mut value: T, policy: &Policy) -> Result<SecretBox<T>, SecureError> {
+        take_over!(value as moved);
+        SecretBox::adopt(&mut moved, policy)
+    }
+
+    /// A value that is here, in secret memory; on an error it stays here.
+    pub(super) fn adopt(
+        moved: &mut Moved<T>,
+        policy: &Policy,
+    ) -> Result<SecretBox<T>, SecureError> {
         let made = SecretBox::<T>::try_new_uninit_with(policy)?;
-        // SAFETY: the memory is for a `T`, writable and holds none yet; then it holds one.
+        // SAFETY: a value is here, by the macro that made the variable; the memory is for a `T`,
+        // writable and holds none yet; then it holds one.
         unsafe {
-            value.into(made.value.cast());
+            moved.put(made.value.cast());
             Ok(made.assume_init())
         }
     }
@@ -237,12 +257,13 @@ impl<T> SecretBox<MaybeUninit<T>> {
     /// In a forked child, where the memory is not.
     #[track_caller]
     #[must_use]
-    pub fn write(self, value: T) -> SecretBox<T> {
-        let value = Moved::new(value);
+    #[inline]
+    pub fn write(self, mut value: T) -> SecretBox<T> {
+        take_over!(value as moved);
         expect(self.place.check());
         // SAFETY: the memory is for a `T`, writable, and holds none to be dropped; then it has one.
         unsafe {
-            value.into(self.value.cast());
+            moved.put(self.value.cast());
             self.assume_init()
         }
     }

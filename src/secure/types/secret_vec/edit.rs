@@ -3,7 +3,7 @@
 
 use super::SecretVec;
 use crate::secure::SecureError;
-use crate::secure::types::moved::Moved;
+use crate::secure::types::moved::{Moved, take_over};
 use crate::secure::types::place::expect;
 use crate::secure::types::plain::Zeroable;
 use core::ptr::NonNull;
@@ -28,8 +28,9 @@ impl<T> SecretVec<T> {
     /// # Panics
     /// If there is no memory; the element is then dropped and its bytes are wiped.
     #[track_caller]
-    pub fn push(&mut self, value: T) {
-        expect(self.try_push(value));
+    pub fn push(&mut self, mut value: T) {
+        take_over!(value as moved);
+        expect(self.adopt(&mut moved));
     }
 
     /// Adds an element at the end, and wipes the argument's bytes.
@@ -37,12 +38,18 @@ impl<T> SecretVec<T> {
     /// # Errors
     /// If there is no memory; the element is then dropped and its bytes are wiped. To keep it,
     /// call [`try_reserve`](SecretVec::try_reserve) first.
-    pub fn try_push(&mut self, value: T) -> Result<(), SecureError> {
-        let value = Moved::new(value);
+    pub fn try_push(&mut self, mut value: T) -> Result<(), SecureError> {
+        take_over!(value as moved);
+        self.adopt(&mut moved)
+    }
+
+    /// Adds a value that is here; on an error it stays here.
+    fn adopt(&mut self, moved: &mut Moved<T>) -> Result<(), SecureError> {
         self.try_reserve(1)?;
         self.place.check()?;
-        // SAFETY: there is room for one more, in which there is no element.
-        unsafe { value.into(NonNull::new_unchecked(self.start().add(self.len))) };
+        // SAFETY: a value is here, by the macro that made the variable; there is room for one more,
+        // in which there is no element.
+        unsafe { moved.put(NonNull::new_unchecked(self.start().add(self.len))) };
         self.len += 1;
         Ok(())
     }
@@ -53,8 +60,8 @@ impl<T> SecretVec<T> {
     /// If `index` is greater than the length, or if there is no memory; the element is then
     /// dropped and its bytes are wiped.
     #[track_caller]
-    pub fn insert(&mut self, index: usize, value: T) {
-        let value = Moved::new(value);
+    pub fn insert(&mut self, index: usize, mut value: T) {
+        take_over!(value as moved);
         assert!(index <= self.len, "index {index} is beyond the length {}", self.len);
         expect(self.try_reserve(1));
         expect(self.place.check());
@@ -63,7 +70,7 @@ impl<T> SecretVec<T> {
         unsafe {
             let at = self.start().add(index);
             core::ptr::copy(at, at.add(1), self.len - index);
-            value.into(NonNull::new_unchecked(at));
+            moved.put(NonNull::new_unchecked(at));
         }
         self.len += 1;
     }

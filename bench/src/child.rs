@@ -54,6 +54,28 @@ pub fn run(command: &mut Command) -> Result<Ended, String> {
     Ok(Ended { sample, stdout })
 }
 
+/// The processor time of all children waited for so far, and of this process.
+pub fn own_time() -> Duration {
+    let of = |who| {
+        // SAFETY: getrusage writes the struct; of zeros it is a valid one.
+        let usage = unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            libc::getrusage(who, &raw mut usage);
+            usage
+        };
+        time(&usage)
+    };
+    of(libc::RUSAGE_CHILDREN) + of(libc::RUSAGE_SELF)
+}
+
+/// User and kernel mode.
+fn time(usage: &libc::rusage) -> Duration {
+    let time = |value: libc::timeval| {
+        Duration::from_secs(value.tv_sec as u64) + Duration::from_micros(value.tv_usec as u64)
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
 fn text(stream: &mut Option<impl Read>) -> String {
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
@@ -73,11 +95,7 @@ fn wait(child: &Child) -> (ExitStatus, Duration, u64) {
         libc::wait4(child.id() as i32, &raw mut status, 0, &raw mut usage);
         usage
     };
-    let time = |value: libc::timeval| {
-        Duration::from_secs(value.tv_sec as u64) + Duration::from_micros(value.tv_usec as u64)
-    };
-    let cpu = time(usage.ru_utime) + time(usage.ru_stime);
-    (ExitStatus::from_raw(status), cpu, usage.ru_maxrss as u64)
+    (ExitStatus::from_raw(status), time(&usage), usage.ru_maxrss as u64)
 }
 
 /// The largest values seen of one process.

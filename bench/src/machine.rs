@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::quiet;
+use crate::{child, quiet};
 
 /// Processor, kernel, C library.
 pub fn describe(proc: &Path) -> Vec<String> {
@@ -25,7 +25,23 @@ pub fn describe(proc: &Path) -> Vec<String> {
     ]
 }
 
-/// How busy the machine is while this program does nothing: after the run, what others do.
-pub fn foreign_work(period: Duration) -> String {
-    format!("other work at the end: {:.0} % of the machine", 100.0 * quiet::busy_share(period))
+/// Tells how much of the machine other programs take from its making on.
+pub struct Others {
+    ticks: (u64, u64),
+    own: Duration,
+}
+
+impl Others {
+    pub fn new() -> Others {
+        Others { ticks: quiet::ticks(), own: child::own_time() }
+    }
+
+    /// The share of all processors' time.
+    pub fn share(&self) -> f64 {
+        let now = quiet::ticks();
+        let (idle, all) = (now.0 - self.ticks.0, now.1 - self.ticks.1);
+        // The kernel counts in hundredths of a second.
+        let own = (child::own_time() - self.own).as_secs_f64() * 100.0;
+        ((all.saturating_sub(idle) as f64 - own) / (all.max(1)) as f64).max(0.0)
+    }
 }

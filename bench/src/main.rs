@@ -94,14 +94,20 @@ fn measure(options: &Options, builder: &Builder) -> Result<Option<Results>, Stri
         return Ok(None);
     }
     let mut machine = machine::describe(Path::new("/proc"));
+    let mut quiet = true;
     if !options.no_wait {
-        machine.push(quiet::wait(|message| bar.set_message(message)));
+        let (is_quiet, words) = quiet::wait(|message| bar.set_message(message));
+        quiet = is_quiet;
+        machine.push(words);
     }
+    let others = machine::Others::new();
     let (rows, rounds) = plan::run(options, &planned, &contenders, &programs, &mut notes, &bar);
-    machine.push(machine::foreign_work(Duration::from_secs(1)));
+    let share = others.share();
+    quiet &= share <= quiet::QUIET;
+    machine.push(format!("other work during the run: {:.0} % of the machine", 100.0 * share));
     bar.finish_and_clear();
     let allocators = contenders.into_iter().map(|contender| contender.name).collect();
-    Ok(Some(Results { machine, notes, scale: options.scale(), rounds, allocators, rows }))
+    Ok(Some(Results { machine, notes, quiet, scale: options.scale(), rounds, allocators, rows }))
 }
 
 /// A progress bar, drawn only on a terminal.

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 /// How long it is worth waiting.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The share of all processors that others may use.
-const QUIET: f64 = 0.05;
+pub const QUIET: f64 = 0.05;
 
 /// Waits until other processes use little of the machine, but no longer than a minute; says how it
 /// ended.
-pub fn wait(tick: impl Fn(String)) -> String {
+pub fn wait(tick: impl Fn(String)) -> (bool, String) {
     let start = Instant::now();
     let mut quietest = f64::INFINITY;
     loop {
@@ -19,20 +19,19 @@ pub fn wait(tick: impl Fn(String)) -> String {
         quietest = quietest.min(busy);
         let waited = start.elapsed();
         if busy <= QUIET {
-            return format!("quiet at the start, after {} s", waited.as_secs());
+            return (true, format!("quiet at the start, after {} s", waited.as_secs()));
         }
         if waited >= PATIENCE {
-            return format!(
-                "NOT QUIET: for a minute other work took {:.0} % of the machine or more",
-                100.0 * quietest
-            );
+            let percent = 100.0 * quietest;
+            let words = "NOT QUIET: for a minute other work took this much of the machine or more:";
+            return (false, format!("{words} {percent:.0} %"));
         }
         tick(format!("waiting for a quiet machine, {:.0} % busy", 100.0 * busy));
     }
 }
 
 /// The share of the processors' time that was not idle in the next `period`.
-pub fn busy_share(period: Duration) -> f64 {
+fn busy_share(period: Duration) -> f64 {
     let before = ticks();
     thread::sleep(period);
     let after = ticks();

@@ -14,6 +14,8 @@ pub struct Results {
     pub machine: Vec<String>,
     /// What was left out and why, whether the machine was quiet, what failed.
     pub notes: Vec<String>,
+    /// Whether other work took less than a twentieth of the machine, before the run and in it.
+    pub quiet: bool,
     pub scale: f64,
     pub rounds: usize,
     /// In the order of the columns; a name appears once, whichever way it is brought in.
@@ -115,6 +117,12 @@ impl Row {
 }
 
 impl Results {
+    /// What counts as time in `group`: on a busy machine the wall clock tells how long the others'
+    /// work took.
+    pub fn time(&self, group: &str) -> Measure {
+        if self.quiet && group != "programs" { Measure::Wall } else { Measure::Processor }
+    }
+
     /// The rows of a group.
     pub fn group<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Row> + Clone {
         self.rows.iter().filter(move |row| row.group == group)

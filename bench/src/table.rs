@@ -8,11 +8,14 @@ use crate::targets;
 pub fn print(results: &Results) {
     results.machine.iter().for_each(|line| println!("{line}"));
     println!("{} rounds, scale {}", results.rounds, results.scale);
+    if !results.quiet {
+        println!("The machine was busy with other work: processor time tells more than wall time.");
+    }
     for (group, title) in GROUPS.iter().filter(|(group, _)| results.group(group).next().is_some()) {
         for measure in Measure::ALL {
             // The curves are about time.
             let curve = matches!(*group, "size" | "threads");
-            if !curve || measure == Measure::Wall {
+            if !curve || measure == results.time(group) {
                 print_group(results, group, title, measure);
             }
         }

@@ -9,7 +9,6 @@ struct Target {
     title: &'static str,
     group: &'static str,
     to: &'static str,
-    measure: Measure,
     mean: f64,
     worst: Option<f64>,
 }
@@ -18,21 +17,20 @@ const fn target(
     title: &'static str,
     group: &'static str,
     to: &'static str,
-    measure: Measure,
     mean: f64,
     worst: Option<f64>,
 ) -> Target {
-    Target { title, group, to, measure, mean, worst }
+    Target { title, group, to, mean, worst }
 }
 
 const TARGETS: &[Target] = &[
-    target("Rust workloads", "rust", SYSTEM, Measure::Wall, 1.03, Some(1.4)),
+    target("Rust workloads", "rust", SYSTEM, 1.03, Some(1.4)),
     // 0.98 of its requests per second.
-    target("key service", "service", SYSTEM, Measure::Wall, 1.0 / 0.98, None),
-    target("C and C++ programs, CPU", "programs", SYSTEM, Measure::Processor, 1.05, Some(1.35)),
-    target("stress, one thread", "stress-1", SYSTEM, Measure::Wall, 1.25, Some(2.0)),
-    target("stress, two threads", "stress-2", SYSTEM, Measure::Wall, 0.85, Some(1.3)),
-    target("large buffers, to the floor", "large", "floor", Measure::Wall, 1.15, Some(1.4)),
+    target("key service", "service", SYSTEM, 1.0 / 0.98, None),
+    target("C and C++ programs", "programs", SYSTEM, 1.05, Some(1.35)),
+    target("stress, one thread", "stress-1", SYSTEM, 1.25, Some(2.0)),
+    target("stress, two threads", "stress-2", SYSTEM, 0.85, Some(1.3)),
+    target("large buffers, to the floor", "large", "floor", 1.15, Some(1.4)),
 ];
 
 /// In memory, over all groups but the curves.
@@ -59,9 +57,9 @@ pub fn print(results: &Results) {
     );
     for target in TARGETS {
         let ratio = |row: &crate::results::Row| {
-            statistics::median(row.ratios("casemate", target.to, target.measure))
+            statistics::median(row.ratios("casemate", target.to, results.time(target.group)))
         };
-        let mean = results.mean(target.group, "casemate", target.to, target.measure);
+        let mean = results.mean(target.group, "casemate", target.to, results.time(target.group));
         let worst = results.group(target.group).filter_map(ratio).reduce(f64::max);
         line(target.title, mean, target.mean, worst, target.worst);
     }
@@ -99,7 +97,9 @@ fn print_peers(results: &Results) {
     for (peer, but) in PEERS {
         let mut words = Vec::new();
         for target in TARGETS.iter().filter(|target| Some(target.group) != *but) {
-            if let Some(mean) = results.mean(target.group, "casemate", peer, target.measure) {
+            if let Some(mean) =
+                results.mean(target.group, "casemate", peer, results.time(target.group))
+            {
                 let sign = if mean < 1.0 { "" } else { " BEHIND" };
                 words.push(format!("{} {mean:.2}{sign}", target.group));
             }
@@ -109,8 +109,7 @@ fn print_peers(results: &Results) {
         }
     }
     for row in results.rows.iter().filter(|row| !CURVES.contains(&row.group.as_str())) {
-        let target = TARGETS.iter().find(|target| target.group == row.group);
-        let measure = target.map_or(Measure::Wall, |target| target.measure);
+        let measure = results.time(&row.group);
         let ratio = statistics::median(row.ratios("casemate", "hardened", measure));
         let interval = row.interval("casemate", "hardened", measure);
         if let (Some(ratio), Some(interval)) = (ratio, interval)

@@ -33,7 +33,7 @@ fn document() -> String {
 pub fn run(clock: &mut Clock) {
     let text = document();
     clock.start();
-    for _ in 0..clock.share(150) {
+    for _ in 0..clock.share(300) {
         match serde_json::from_str::<Value>(&text) {
             Ok(value) => black_box(value.to_string()),
             Err(error) => panic!("{error}"),

@@ -22,7 +22,7 @@ const TEXT: &str = "On 2024-05-17T09:31:07.250+02:00 Ada Augusta Lovelace <ada@e
     href=\"https://example.org/\">the list</a>.\n    pub unsafe fn decode<T>(ptr: *mut T) {}\n";
 
 pub fn run(clock: &mut Clock) {
-    for _ in 0..clock.share(250) {
+    for _ in 0..clock.share(80) {
         for pattern in PATTERNS {
             match Regex::new(pattern) {
                 Ok(regex) => black_box(regex.captures_iter(TEXT).count()),

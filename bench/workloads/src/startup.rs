@@ -12,7 +12,7 @@ pub const NOTHING: &str = "--nothing";
 /// Starts this program again and again.
 pub fn run(clock: &mut Clock) {
     let own = std::env::current_exe().expect("the program has a path");
-    let count = clock.share(400);
+    let count = clock.share(200);
     let mut peaks: Vec<u64> = Vec::with_capacity(count);
     clock.start();
     for _ in 0..count {

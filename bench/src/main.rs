@@ -18,6 +18,7 @@ mod child;
 mod compare;
 mod contender;
 mod machine;
+mod markdown;
 mod options;
 mod plan;
 mod plots;
@@ -71,8 +72,10 @@ fn bench(options: &Options) -> Result<(), String> {
     if options.show.is_none() {
         results.write(&folder.join("results.json"))?;
     }
+    let page = folder.join("results.md");
+    fs::write(&page, markdown::text(&results)).map_err(|error| format!("{page:?}: {error}"))?;
     let plots = plots::draw(&results, &folder)?;
-    println!("\nwritten to {}: results.json, {}", folder.display(), plots.join(", "));
+    println!("\nin {}: results.json, results.md, {}", folder.display(), plots.join(", "));
     Ok(())
 }
 

@@ -8,7 +8,8 @@ use clap::Parser;
 ///
 /// Rust programs run with each allocator as their global one; C and C++ programs and stress
 /// patterns with each preloaded. Every number comes from a process of its own; the processes of a
-/// round are interleaved, workload by workload. Written are results.json and plots in SVG.
+/// round are interleaved, workload by workload. Written are results.json, the same as tables in
+/// results.md, and plots in SVG.
 #[derive(Parser)]
 #[command(version, about)]
 pub struct Options {
@@ -33,7 +34,7 @@ pub struct Options {
     /// Show what became faster or slower since this earlier results.json
     #[arg(long, value_name = "OLD.json")]
     pub compare: Option<PathBuf>,
-    /// Where results.json and the plots go [default: bench-results in the target directory]
+    /// Where the results and plots go [default: bench/results in the target directory]
     #[arg(long, value_name = "DIRECTORY")]
     pub out: Option<PathBuf>,
     /// Measure nothing: show tables and plots of an earlier results.json again

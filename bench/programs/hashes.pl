@@ -3,10 +3,10 @@ use strict;
 use warnings;
 
 my $scale = $ARGV[0];
-my $rounds = int(6 * $scale) || 1;
+my $rounds = int(16 * $scale) || 1;
 for my $round (1 .. $rounds) {
     my %seen;
-    for my $i (1 .. 80_000) {
+    for my $i (1 .. 30_000) {
         my $word = sprintf("w%x", ($i * 40503) % 65521);
         push @{ $seen{ substr($word, 0, 4) } }, { word => $word, at => $i };
     }

@@ -41,7 +41,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use builder::Builder;
 use options::Options;
 use programs::Programs;
-use results::Results;
+use results::{Results, Row};
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -56,22 +56,20 @@ fn main() -> ExitCode {
 
 fn bench(options: &Options) -> Result<(), String> {
     let builder = Builder::new()?;
+    let folder = options.out.clone().unwrap_or_else(|| builder.out.join("results"));
+    fs::create_dir_all(&folder).map_err(|error| format!("{folder:?}: {error}"))?;
     let results = match &options.show {
         Some(path) => Results::read(path)?,
-        None => match measure(options, &builder)? {
+        None => match measure(options, &builder, &folder)? {
             Some(results) => results,
             None => return Ok(()),
         },
     };
-    let folder = options.out.clone().unwrap_or_else(|| builder.out.join("results"));
-    fs::create_dir_all(&folder).map_err(|error| format!("{folder:?}: {error}"))?;
     table::print(&results);
     if let Some(path) = &options.compare {
         compare::print(&Results::read(path)?, &results);
     }
-    if options.show.is_none() {
-        results.write(&folder.join("results.json"))?;
-    }
+    results.write(&folder.join("results.json"))?;
     let page = folder.join("results.md");
     fs::write(&page, markdown::text(&results)).map_err(|error| format!("{page:?}: {error}"))?;
     let plots = plots::draw(&results, &folder)?;
@@ -80,7 +78,7 @@ fn bench(options: &Options) -> Result<(), String> {
 }
 
 /// Builds and runs everything; None where only the list was wanted.
-fn measure(options: &Options, builder: &Builder) -> Result<Option<Results>, String> {
+fn measure(options: &Options, builder: &Builder, folder: &Path) -> Result<Option<Results>, String> {
     let bar = bar();
     let mut notes = Vec::new();
     let contenders = contender::build(options, builder, &mut notes, |name| {
@@ -104,13 +102,26 @@ fn measure(options: &Options, builder: &Builder) -> Result<Option<Results>, Stri
         machine.push(words);
     }
     let others = machine::Others::new();
-    let (rows, rounds) = plan::run(options, &planned, &contenders, &programs, &mut notes, &bar);
-    let share = others.share();
-    quiet &= share <= quiet::QUIET;
-    machine.push(format!("other work during the run: {:.0} % of the machine", 100.0 * share));
+    let names: Vec<_> = contenders.iter().map(|contender| contender.name.clone()).collect();
+    let results = |rows: Vec<Row>, rounds, notes: Vec<String>, share: f64| {
+        let mut machine = machine.clone();
+        machine.push(format!("other work during the run: {:.0} % of the machine", 100.0 * share));
+        let quiet = quiet && share <= quiet::QUIET;
+        let (allocators, scale) = (names.clone(), options.scale());
+        Results { machine, notes, quiet, scale, rounds, allocators, rows }
+    };
+    // Each round's results are kept: a run that is broken off can be shown.
+    let path = folder.join("results.json");
+    let keep = |rows: &[Row], rounds: usize, notes: &[String]| {
+        let results = results(rows.to_vec(), rounds, notes.to_vec(), others.share());
+        if let Err(error) = results.write(&path) {
+            bar.println(error);
+        }
+    };
+    let (rows, rounds) =
+        plan::run(options, &planned, &contenders, &programs, &mut notes, &bar, keep);
     bar.finish_and_clear();
-    let allocators = contenders.into_iter().map(|contender| contender.name).collect();
-    Ok(Some(Results { machine, notes, quiet, scale: options.scale(), rounds, allocators, rows }))
+    Ok(Some(results(rows, rounds, notes, others.share())))
 }
 
 /// A progress bar, drawn only on a terminal.

@@ -28,7 +28,7 @@ pub struct Options {
     /// Instead of the peers: Casemate with one protection after the other left out
     #[arg(long)]
     pub prices: bool,
-    /// How long each workload is: 1 is about a second [default: 1; with --quick 0.15]
+    /// How long each workload is: 1 is about a second [default: 1; with --quick 0.08]
     #[arg(long, value_name = "FACTOR")]
     pub scale: Option<f64>,
     /// Show what became faster or slower since this earlier results.json
@@ -62,6 +62,6 @@ impl Options {
 
     /// How long each workload is.
     pub fn scale(&self) -> f64 {
-        self.scale.unwrap_or(if self.quick { 0.15 } else { 1.0 })
+        self.scale.unwrap_or(if self.quick { 0.08 } else { 1.0 })
     }
 }

@@ -93,6 +93,7 @@ pub fn run(
     programs: &Programs,
     notes: &mut Vec<String>,
     bar: &ProgressBar,
+    after_round: impl Fn(&[Row], usize, &[String]),
 ) -> (Vec<Row>, usize) {
     let mut rows: Vec<Row> = planned
         .iter()
@@ -135,6 +136,7 @@ pub fn run(
                 bar.inc(1);
             }
         }
+        after_round(&rows, round + 1, notes);
         let another = start.elapsed() + began.elapsed();
         if options.quick && options.rounds.is_none() && another > limit {
             return (rows, round + 1);

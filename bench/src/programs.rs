@@ -112,8 +112,8 @@ impl Programs {
             }
             "g++" => {
                 let mut command = Command::new("g++");
-                command.args(["-std=c++17", "-O1", "-S", "-o", "/dev/null"]);
-                command.arg(format!("-DCOUNT={}", count(7.0))).arg(scripts("containers.cc"));
+                command.args(["-std=c++17", "-O0", "-S", "-o", "/dev/null"]);
+                command.arg(format!("-DCOUNT={}", count(12.0))).arg(scripts("containers.cc"));
                 command
             }
             "redis" => return self.redis(library, count(150_000.0)),

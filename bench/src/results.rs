@@ -24,7 +24,7 @@ pub struct Results {
 }
 
 /// One workload and every measurement of it.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Row {
     pub group: String,
     pub name: String,

@@ -1,0 +1,151 @@
+//! The allocators that could be built here, and how each runs a workload.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use casemate::policy::Set;
+
+use crate::builder::Builder;
+use crate::child;
+use crate::options::Options;
+use crate::programs::Programs;
+use crate::recipes::{self, Compiler, Program, When};
+use crate::results::{SYSTEM, Sample};
+
+/// An allocator, ready to run.
+pub struct Contender {
+    pub name: String,
+    /// The workloads' program; None where the allocator cannot be a Rust global allocator here.
+    program: Option<PathBuf>,
+    /// What to preload, nothing for the system's; None where there is no library here.
+    library: Option<Option<PathBuf>>,
+    only_large: bool,
+}
+
+/// What is run: the same for every allocator.
+#[derive(Clone)]
+pub enum Task {
+    /// A workload of `bench/workloads`.
+    Rust(String),
+    /// A compiled stress pattern and its further arguments.
+    Stress(PathBuf, &'static [&'static str]),
+    /// A real program.
+    Program(&'static str),
+}
+
+impl Contender {
+    /// Whether it can run `task`, of a row in `group`.
+    pub fn runs(&self, task: &Task, group: &str) -> bool {
+        let can = match task {
+            Task::Rust(_) => self.program.is_some(),
+            Task::Stress(..) | Task::Program(_) => self.library.is_some(),
+        };
+        can && (!self.only_large || group == "large")
+    }
+
+    /// One process.
+    pub fn run(&self, task: &Task, scale: f64, programs: &Programs) -> Result<Sample, String> {
+        let library = || match &self.library {
+            Some(library) => Ok(library.as_deref()),
+            None => Err("no library".to_owned()),
+        };
+        match task {
+            Task::Rust(name) => {
+                let program = self.program.as_ref().ok_or("no program")?;
+                let ended = child::run(Command::new(program).arg(name).arg(scale.to_string()))?;
+                serde_json::from_str(ended.stdout.trim()).map_err(|error| error.to_string())
+            }
+            Task::Stress(path, arguments) => {
+                let mut command = Command::new(path);
+                command.arg(scale.to_string()).args(*arguments);
+                if let Some(library) = library()? {
+                    command.env("LD_PRELOAD", library);
+                }
+                child::run(&mut command).map(|ended| ended.sample)
+            }
+            Task::Program(name) => programs.run(name, library()?, scale),
+        }
+    }
+
+    /// Tries whether the library can be preloaded at all.
+    fn check(&mut self) -> Result<(), String> {
+        if let Some(Some(library)) = &self.library {
+            let tried = child::run(Command::new("/bin/true").env("LD_PRELOAD", library));
+            if let Err(error) = tried {
+                self.library = None;
+                return Err(format!("cannot be preloaded: {error}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Builds every allocator that is wanted; what cannot be had goes to the notes.
+pub fn build(
+    options: &Options,
+    builder: &Builder,
+    notes: &mut Vec<String>,
+    tick: impl Fn(&str),
+) -> Vec<Contender> {
+    let mut contenders = Vec::new();
+    for recipe in recipes::ALL {
+        let default = match recipe.when {
+            When::Always => true,
+            When::Full => !options.quick,
+            When::Large => options.filter.is_empty() || options.wants("large", ""),
+        };
+        let default = default && !(options.prices && recipe.name != "casemate");
+        if recipe.name != SYSTEM && !options.wants_allocator(recipe.name, default) {
+            continue;
+        }
+        tick(recipe.name);
+        let mut note = |what: &str, error| notes.push(format!("{}{what}: {error}", recipe.name));
+        let program = recipe.program.and_then(|program| {
+            let built = builder.program(recipe.name, program, None);
+            built.map_err(|error| note(" in Rust programs: left out", error)).ok()
+        });
+        let library = recipe.library.and_then(|library| {
+            let built = builder.library(recipe.name, library);
+            built.map_err(|error| note(" by preload: left out", error)).ok()
+        });
+        let only_large = recipe.when == When::Large;
+        let name = recipe.name.to_owned();
+        let mut contender = Contender { name, program, library, only_large };
+        if let Err(error) = contender.check() {
+            note(" by preload: left out", error);
+        }
+        contenders.push(contender);
+    }
+    if options.prices {
+        contenders.extend(prices(builder, notes, tick));
+    }
+    contenders
+}
+
+/// Casemate without one protection, for each that the full policy has.
+fn prices(builder: &Builder, notes: &mut Vec<String>, tick: impl Fn(&str)) -> Vec<Contender> {
+    let program = Program { bin: "bench-without", feature: None, compiler: Compiler::Any };
+    let mut contenders = Vec::new();
+    for (protection, _) in Set::EACH.iter().filter(|(_, bit)| Set::FULL.has(*bit)) {
+        let name = format!("no {protection}");
+        tick(&name);
+        match builder.program(&name, program, Some(protection)) {
+            Ok(program) => contenders.push(Contender {
+                name,
+                program: Some(program),
+                library: None,
+                only_large: false,
+            }),
+            Err(error) => notes.push(format!("{name}: left out: {error}")),
+        }
+    }
+    contenders
+}
+
+/// The rows that the workloads' own program knows.
+pub fn rust_rows(system: &Contender) -> Result<Vec<(String, String)>, String> {
+    let program: &Path = system.program.as_ref().ok_or("the system's program was not built")?;
+    let listed = child::run(Command::new(program).arg("--list"))?;
+    let pairs = listed.stdout.lines().filter_map(|line| line.split_once('\t'));
+    Ok(pairs.map(|(group, name)| (group.to_owned(), name.to_owned())).collect())
+}

@@ -61,8 +61,10 @@ fn a_spray_of_allocations_alone_never_lands() {
             free(live[100], size);
             let spray: Vec<_> = (0..(16 << 20) / size.max(512)).map(|_| allocate(size)).collect();
             assert!(spray.iter().all(|object| object.addr() != freed), "size {size}");
-            // The control: the same place is there again once enough others were freed.
-            let mut next = spray;
+            // The control: the same place is there again once enough others were freed, its
+            // neighbours among them.
+            let others = live.into_iter().filter(|object| object.addr() != freed);
+            let mut next: Vec<_> = spray.into_iter().chain(others).collect();
             let comes_back = (0..50).any(|_| {
                 next.drain(..).for_each(|object| free(object, size));
                 next = (0..20_000).map(|_| allocate(size)).collect();

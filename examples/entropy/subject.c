@@ -48,11 +48,9 @@ static void settle(size_t size) {
 static void starts(void) {
     char *small = take(24), *next = take(24), *medium = take(1000), *big = take(60000);
     char *large = take(4 << 20), *larger = take(4 << 20);
-    unsigned long behind;
-    memcpy(&behind, (char *)(uintptr_t)((uintptr_t)small + 24), sizeof behind);
     unsigned long words[] = {(unsigned long)small,  (unsigned long)next,   (unsigned long)medium,
                              (unsigned long)big,    (unsigned long)large,  (unsigned long)larger,
-                             (unsigned long)&getpid, behind};
+                             (unsigned long)&getpid};
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
         say(words[i]);
 }

@@ -28,6 +28,9 @@ pub enum Fact {
     Place,
     /// Pages of guard before and behind a large object, in turn.
     Guard,
+    /// Frees of a class until a slot of it was handed out again, in a program that has one object
+    /// at a time: of the class that this start was for.
+    Wait,
     /// The word at the end of a slot.
     Canary,
     /// A whole word of slack before it.
@@ -36,7 +39,7 @@ pub enum Fact {
 
 impl Fact {
     /// All of them.
-    pub const ALL: [Fact; 11] = [
+    pub const ALL: [Fact; 12] = [
         Fact::SlotSpan,
         Fact::MetaSpan,
         Fact::MetaGuard,
@@ -46,12 +49,13 @@ impl Fact {
         Fact::Slot,
         Fact::Place,
         Fact::Guard,
+        Fact::Wait,
         Fact::Canary,
         Fact::Slack,
     ];
 
-    /// Bits that it should have, with unlimited address space and 4 KiB pages; a slot's depend on
-    /// its class. SECURITY.md has the same table.
+    /// Bits that it should have, with unlimited address space and 4 KiB pages; a slot's and a
+    /// wait's depend on the class. SECURITY.md has the same table.
     pub fn design(self) -> Option<f64> {
         match self {
             Fact::SlotSpan | Fact::MetaSpan => Some(34.8),
@@ -59,7 +63,7 @@ impl Fact {
             Fact::Window => Some(34.7),
             Fact::Offset => Some(22.0),
             Fact::Slab => Some(3.0),
-            Fact::Slot => None,
+            Fact::Slot | Fact::Wait => None,
             Fact::Place => Some(30.0),
             Fact::Guard => Some(4.0),
             Fact::Canary => Some(55.0),
@@ -75,6 +79,9 @@ pub const WATCHED: usize = 16;
 /// Objects of this size lie in slots of 48 bytes, with a whole word of slack.
 const WATCHED_SIZE: usize = 32;
 const WATCHED_SLOT: usize = 48;
+
+/// Requests whose wait is measured, one a start: what one class holds back shortens the others' wait.
+pub const WAITS: [usize; 4] = [40, 500, 4000, 32_768];
 
 /// What one heap drew: lists in the order of [`Fact::ALL`].
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,14 +106,15 @@ impl Facts {
         lists.filter(|lists| lists.len() == Fact::ALL.len()).map(Facts)
     }
 
-    /// Starts a heap, asks it for an object of each class and for large ones, and ends it. The
-    /// calling thread must use no other heap.
-    pub fn gather<P: Policy>() -> Facts {
+    /// Starts a heap, asks it for an object of each class and for large ones, waits for a slot of
+    /// one of [`WAITS`], and ends it. The calling thread must use no other heap.
+    pub fn gather<P: Policy>(wait: usize) -> Facts {
         static OPTIONS: Options = Options::DEFAULT;
         let frozen = Frozen::new();
         let heap = Heap::<Linux, P>::new(&frozen, &OPTIONS);
+        let layout = |size: usize| Layout::from_size_align(size, 8).expect("a layout");
         let take = |size: usize| {
-            let layout = Layout::from_size_align(size, 8).expect("a layout");
+            let layout = layout(size);
             let object = heap.allocate(Request::layout(layout)).expect("no violation");
             object.expect("memory").addr().get()
         };
@@ -153,6 +161,14 @@ impl Facts {
             // Whatever is left would be in the way of the next heap of this process.
             let _ = Linux::unmap(start, end - start);
         }
+        let churn = || {
+            let at = take(wait);
+            heap.free(at, Some(Request::layout(layout(wait)))).expect("its object");
+            at
+        };
+        let watched = churn();
+        let frees = (0..1 << 20).take_while(|_| churn() != watched).count();
+        tell(Fact::Wait, frees as u64);
         let (meta, span) = (plan.meta, plan.regions << plan.region_shift);
         let _ = Linux::unmap(plan.slots, span + (1 << plan.page_shift) + plan.nothing.len);
         let _ = Linux::unmap(meta.0, meta.1);

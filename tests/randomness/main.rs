@@ -3,8 +3,11 @@
 //! Statistical tests fail with a probability below 1e-9 where nothing is wrong, and are not
 //! repeated. The tests' own allocator is the system's.
 
+mod estimate;
+mod facts;
 mod forks;
 mod heap;
+mod mechanisms;
 mod processes;
 mod reuse;
 mod slabs;

@@ -50,3 +50,27 @@ fn no_slot_comes_back_before_the_minimum() {
         }
     });
 }
+
+/// However many objects are allocated, none lands on a freed one while nothing else is freed.
+#[test]
+fn a_spray_of_allocations_alone_never_lands() {
+    for size in [24, 40, 500, 4000] {
+        in_own_heap(move || {
+            let live: Vec<_> = (0..200).map(|_| allocate(size)).collect();
+            let freed = live[100].addr();
+            free(live[100], size);
+            let spray: Vec<_> = (0..(16 << 20) / size.max(512)).map(|_| allocate(size)).collect();
+            assert!(spray.iter().all(|object| object.addr() != freed), "size {size}");
+            // The control: the same place is there again once enough others were freed, its
+            // neighbours among them.
+            let others = live.into_iter().filter(|object| object.addr() != freed);
+            let mut next: Vec<_> = spray.into_iter().chain(others).collect();
+            let comes_back = (0..50).any(|_| {
+                next.drain(..).for_each(|object| free(object, size));
+                next = (0..20_000).map(|_| allocate(size)).collect();
+                next.iter().any(|object| object.addr() == freed)
+            });
+            assert!(comes_back, "size {size}: reused at all");
+        });
+    }
+}

@@ -1,6 +1,7 @@
 //! Where slabs and regions lie, and reuse among many live objects: seen with the heap's plan at
 //! hand, on heaps made for the purpose.
 
+use crate::heap::alone;
 use crate::statistics::{chi_square, limit};
 use casemate::Full;
 use casemate::heap::{Frozen, Heap, Options, Request, quarantine};
@@ -9,14 +10,12 @@ use casemate::policy::{Policy, Set, Without};
 use casemate::size_class::{CLASSES, SizeClass, classify};
 use std::alloc::Layout;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 
 static OPTIONS: Options = Options::DEFAULT;
 
 /// Runs on a fresh heap in a fresh thread, one at a time: heaps need room.
 fn on_a_heap<P: Policy, T: Send>(body: impl FnOnce(&Frozen, Heap<'_, Linux, P>) -> T + Send) -> T {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     std::thread::scope(|scope| {
         let run = || {
             let frozen = Frozen::new();

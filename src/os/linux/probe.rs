@@ -39,6 +39,10 @@ const LEAST_BITS: u32 = 36;
 
 /// Usable address bits: the most for which a page can be had in the upper half.
 pub(super) fn address_bits() -> u32 {
+    if cfg!(casemate_low) {
+        // For `ci/threads-checked`: ThreadSanitizer leaves a program the lowest 512 GiB, little else.
+        return 39;
+    }
     let page = limits::page_size();
     let mut bits = MOST_BITS;
     while bits > LEAST_BITS {

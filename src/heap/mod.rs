@@ -52,6 +52,9 @@ pub use stats::{ClassStats, ProtectionReport, Stats};
 pub use usage::Usage;
 pub use verify::Verified;
 
+#[cfg(test)]
+pub(crate) use held::alone_at;
+
 use crate::geometry::MOST_PARTITIONS;
 use crate::os::Os;
 use crate::policy::Policy;

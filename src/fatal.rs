@@ -12,8 +12,9 @@ static DYING: AtomicU32 = AtomicU32::new(0);
 /// Reports a violation in one line on standard error, takes all secrets away, runs the program's
 /// hook, and aborts.
 ///
-/// Allocates nothing and takes no lock. A hook that panics ends in the abort, too. Should the hook itself run into a violation, that one is
-/// reported too and the hook is not run again.
+/// Allocates nothing and takes no lock. A hook that panics ends in the abort, too. Should the hook
+/// itself run into a violation, that one is reported too and the hook is not run again. Another
+/// thread that runs into one meanwhile does not end the process before the secrets are gone.
 #[cold]
 #[inline(never)]
 pub fn fatal<O: Os>(plan: &Plan, violation: &Violation) -> ! {

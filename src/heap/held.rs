@@ -35,14 +35,13 @@ const CASE: &str = "CASEMATE_HELD_CASE";
 
 /// Runs a test in a process of its own: its heaps take much address space, of which other tests
 /// of this binary ask for certain places.
-pub(super) fn alone_in(file: &str, name: &str, body: impl FnOnce()) {
-    if env::var(CASE).is_ok_and(|case| case == name) {
+pub(crate) fn alone_at(path: &str, body: impl FnOnce()) {
+    if env::var(CASE).is_ok_and(|case| case == path) {
         return body();
     }
-    let path = std::format!("heap::{file}::{name}");
     let own = env::current_exe().expect("the test binary's path");
     let mut command = Command::new(own);
-    command.args([&path, "--exact", "--nocapture", "--test-threads=1"]).env(CASE, name);
+    command.args([path, "--exact", "--nocapture", "--test-threads=1"]).env(CASE, path);
     let output = command.output().expect("the test binary runs");
     let text = String::from_utf8_lossy(&output.stdout);
     let ran = text.contains("1 passed");
@@ -50,7 +49,7 @@ pub(super) fn alone_in(file: &str, name: &str, body: impl FnOnce()) {
 }
 
 fn alone(name: &str, body: impl FnOnce()) {
-    alone_in("held", name, body);
+    alone_at(&std::format!("heap::held::{name}"), body);
 }
 
 /// Runs this while another thread holds what `hold` takes.
@@ -280,7 +279,7 @@ fn a_fork_in_a_handler_leaves_the_heap_of_the_interrupted_call() {
             assert!((0..10).all(|_| some(heap)), "handlers are served");
             drop(inside.take());
             assert!((0..1000).all(|_| some(heap)));
-            assert_eq!(heap.enter(&Linux::thread()).is_some(), true, "{child}");
+            assert!(heap.enter(&Linux::thread()).is_some(), "{child}");
             heap.verify().expect("every invariant");
         });
     });

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "a thread on a stack of the test's, which is read afterwards")]
 
 use super::frozen::Turn;
-use super::held::alone_in;
+use super::held::alone_at;
 use super::{Frozen, Heap, Options, Request};
 use crate::os::linux::failing::{Call, Calls, Plan, arm};
 use crate::os::{Linux, Os};
@@ -22,7 +22,7 @@ fn heap() -> Here {
 }
 
 fn alone(name: &str, body: impl FnOnce()) {
-    alone_in("starting", name, body);
+    alone_at(&std::format!("heap::starting::{name}"), body);
 }
 
 fn turn() -> Turn {

@@ -156,7 +156,7 @@ extern "C" fn allocates(_: libc::c_int) {
     let n = HANDLED.fetch_add(1, Ordering::Relaxed);
     for size in [24, 90, 400, 1500, 6000] {
         if let Some(object) = Raw::new(size + n % 3)
-            && n % 3 == 0
+            && n.is_multiple_of(3)
         {
             object.free();
         }

@@ -43,10 +43,11 @@ impl Table<'_> {
     fn starts(&self) -> impl Fn(u32) -> usize + Copy + use<> {
         let (entries, used) = (self.fixed.entries, self.pages.used);
         move |number| {
+            if number >= used {
+                return 0;
+            }
             // SAFETY: entries below `used` are open, for good.
-            (number < used)
-                .then(|| unsafe { (*pointer::<Entry>(entries).add(number as usize)).start })
-                .unwrap_or(0)
+            unsafe { (*pointer::<Entry>(entries).add(number as usize)).start }
         }
     }
 

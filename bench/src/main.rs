@@ -22,6 +22,7 @@ mod markdown;
 mod options;
 mod plan;
 mod plots;
+mod prices;
 mod programs;
 mod quiet;
 mod recipes;
@@ -66,6 +67,12 @@ fn bench(options: &Options) -> Result<(), String> {
         },
     };
     table::print(&results);
+    if prices::are_in(&results) {
+        print!(
+            "\nthe full policy relative to itself without one protection\n\n{}",
+            prices::table(&results)
+        );
+    }
     if let Some(path) = &options.compare {
         compare::print(&Results::read(path)?, &results);
     }

@@ -1,6 +1,7 @@
 //! The tables in the terminal: ratios to the system allocator.
 
 use crate::plan::GROUPS;
+use crate::prices;
 use crate::results::{Measure, Results, SYSTEM};
 use crate::targets;
 
@@ -11,7 +12,8 @@ pub fn print(results: &Results) {
     if !results.quiet {
         println!("The machine was busy with other work: processor time tells more than wall time.");
     }
-    for (group, title) in GROUPS.iter().filter(|(group, _)| results.group(group).next().is_some()) {
+    let there = |group: &str| results.group(group).next().is_some() && !prices::are_in(results);
+    for (group, title) in GROUPS.iter().filter(|(group, _)| there(group)) {
         for measure in Measure::ALL {
             // The curves are about time.
             let curve = matches!(*group, "size" | "threads");
@@ -20,7 +22,9 @@ pub fn print(results: &Results) {
             }
         }
     }
-    targets::print(results);
+    if !prices::are_in(results) {
+        targets::print(results);
+    }
     if !results.notes.is_empty() {
         println!();
         results.notes.iter().for_each(|note| println!("{note}"));

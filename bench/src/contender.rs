@@ -86,7 +86,11 @@ pub fn build(
     builder: &Builder,
     notes: &mut Vec<String>,
     tick: impl Fn(&str),
-) -> Vec<Contender> {
+) -> Result<Vec<Contender>, String> {
+    let known = |name: &&String| recipes::ALL.iter().any(|recipe| recipe.name == **name);
+    if let Some(name) = options.allocators.iter().find(|name| !known(name)) {
+        return Err(format!("no allocator is called {name}; --list names them"));
+    }
     let mut contenders = Vec::new();
     for recipe in recipes::ALL {
         let default = match recipe.when {
@@ -95,7 +99,9 @@ pub fn build(
             When::Large => options.filter.is_empty() || options.wants("large", ""),
         };
         let default = default && !(options.prices && recipe.name != "casemate");
-        if recipe.name != SYSTEM && !options.wants_allocator(recipe.name, default) {
+        // The list needs only who knows the workloads.
+        if recipe.name != SYSTEM && (options.list || !options.wants_allocator(recipe.name, default))
+        {
             continue;
         }
         tick(recipe.name);
@@ -116,10 +122,10 @@ pub fn build(
         }
         contenders.push(contender);
     }
-    if options.prices {
+    if options.prices && !options.list {
         contenders.extend(prices(builder, notes, tick));
     }
-    contenders
+    Ok(contenders)
 }
 
 /// Casemate without one protection, for each that the full policy has.

@@ -90,16 +90,19 @@ fn measure(options: &Options, builder: &Builder, folder: &Path) -> Result<Option
     let mut notes = Vec::new();
     let contenders = contender::build(options, builder, &mut notes, |name| {
         bar.set_message(format!("building {name}"));
-    });
+    })?;
     let programs = Programs::new(&builder.root, &builder.out);
     let planned = plan::rows(options, builder, &programs, &contenders, &mut notes)?;
     if options.list {
         bar.finish_and_clear();
-        let names: Vec<_> = contenders.iter().map(|contender| contender.name.as_str()).collect();
+        let names: Vec<_> = recipes::ALL.iter().map(|recipe| recipe.name).collect();
         println!("allocators: {}\n", names.join(" "));
         planned.iter().for_each(|row| println!("{}/{}", row.group, row.name));
         notes.iter().for_each(|note| println!("{note}"));
         return Ok(None);
+    }
+    if planned.is_empty() {
+        return Err("no workload has such a name; --list names them".into());
     }
     let mut machine = machine::describe(Path::new("/proc"));
     let mut quiet = true;

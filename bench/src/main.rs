@@ -2,7 +2,7 @@
 //! anyone can run again.
 //!
 //! ```text
-//! cargo run --release -p casemate-bench                       # about two hours
+//! cargo run --release -p casemate-bench                       # two to three hours
 //! cargo run --release -p casemate-bench -- --quick            # three minutes, and the builds
 //! cargo run --release -p casemate-bench -- --filter rust/     # some of the workloads
 //! cargo run --release -p casemate-bench -- --prices           # what each protection costs

@@ -75,6 +75,12 @@ fn print_group(results: &Results, group: &str, title: &str, measure: Measure) {
         print!("{:>10}", number(results.mean(group, name, SYSTEM, measure), 2));
     }
     println!();
+    print!("{:<30}{:>9}", "in single rounds", "");
+    for name in &columns {
+        let spread = results.spread(group, name, measure);
+        print!("{:>10}", spread.map_or("-".into(), |(low, high)| format!("{low:.2}-{high:.2}")));
+    }
+    println!();
     let worst = |name: &str| {
         let ratios = results.group(group).filter_map(|row| row.ratio(name, measure));
         ratios.reduce(f64::max)

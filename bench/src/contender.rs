@@ -97,9 +97,8 @@ pub fn build(
     let mut contenders = Vec::new();
     for recipe in recipes::ALL {
         let default = match recipe.when {
-            When::Always => true,
+            When::Always | When::Large => true,
             When::Full => !options.quick,
-            When::Large => options.filter.is_empty() || options.wants("large", ""),
         };
         let default = default && !(options.prices && recipe.name != "casemate");
         // The list needs only who knows the workloads.

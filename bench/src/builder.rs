@@ -121,7 +121,11 @@ impl Builder {
     }
 
     fn copy(&self, from: &Path, to: &Path) -> Result<PathBuf, String> {
-        fs::copy(from, to).map_err(|error| format!("{from:?} to {to:?}: {error}"))?;
+        // Renamed into place: another bench may be running the one that is there.
+        let new = to.with_extension("new");
+        fs::copy(from, &new)
+            .and_then(|_| fs::rename(&new, to))
+            .map_err(|error| format!("{from:?} to {to:?}: {error}"))?;
         Ok(to.to_owned())
     }
 

@@ -7,13 +7,19 @@ const CHANGE: f64 = 0.03;
 
 /// Prints the rows whose ratio has changed, and says which changes are more than noise.
 pub fn print(old: &Results, new: &Results) {
+    if old.scale != new.scale {
+        println!("\nthen at scale {}, now at {}: not comparable", old.scale, new.scale);
+    }
+    // The wall clock of a busy machine tells nothing.
+    let quiet = old.quiet && new.quiet;
+    let measures = Measure::ALL.into_iter().filter(|measure| quiet || *measure != Measure::Wall);
     println!("\nchanged by more than 3 % since then (surely: the 95 % intervals are apart)");
     let mut lines = 0;
     for row in &new.rows {
         let same =
             |before: &&crate::results::Row| before.group == row.group && before.name == row.name;
         let Some(before) = old.rows.iter().find(same) else { continue };
-        for measure in Measure::ALL {
+        for measure in measures.clone() {
             for name in ["casemate", "light", "strict"] {
                 let (was, is) = (before.ratio(name, measure), row.ratio(name, measure));
                 let (Some(was), Some(is)) = (was, is) else { continue };

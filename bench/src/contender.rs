@@ -8,6 +8,7 @@ use casemate::policy::Set;
 use crate::builder::Builder;
 use crate::child;
 use crate::options::Options;
+use crate::prices::WITHOUT;
 use crate::programs::Programs;
 use crate::recipes::{self, Compiler, Program, When};
 use crate::results::{SYSTEM, Sample};
@@ -86,16 +87,23 @@ pub fn build(
     builder: &Builder,
     notes: &mut Vec<String>,
     tick: impl Fn(&str),
-) -> Vec<Contender> {
+) -> Result<Vec<Contender>, String> {
+    let known = |name: &&String| {
+        recipes::ALL.iter().any(|recipe| recipe.name == **name) || name.starts_with(WITHOUT)
+    };
+    if let Some(name) = options.allocators.iter().find(|name| !known(name)) {
+        return Err(format!("no allocator is called {name}; --list names them"));
+    }
     let mut contenders = Vec::new();
     for recipe in recipes::ALL {
         let default = match recipe.when {
-            When::Always => true,
+            When::Always | When::Large => true,
             When::Full => !options.quick,
-            When::Large => options.filter.is_empty() || options.wants("large", ""),
         };
         let default = default && !(options.prices && recipe.name != "casemate");
-        if recipe.name != SYSTEM && !options.wants_allocator(recipe.name, default) {
+        // The list needs only who knows the workloads.
+        if recipe.name != SYSTEM && (options.list || !options.wants_allocator(recipe.name, default))
+        {
             continue;
         }
         tick(recipe.name);
@@ -116,18 +124,31 @@ pub fn build(
         }
         contenders.push(contender);
     }
-    if options.prices {
-        contenders.extend(prices(builder, notes, tick));
+    if options.prices && !options.list {
+        contenders.extend(prices(options, builder, notes, tick));
     }
-    contenders
+    Ok(contenders)
 }
 
-/// Casemate without one protection, for each that the full policy has.
-fn prices(builder: &Builder, notes: &mut Vec<String>, tick: impl Fn(&str)) -> Vec<Contender> {
+/// What is left out together: without wiping alone, no free whose lower neighbour is free takes the
+/// short form, and the difference would be no price.
+const TOGETHER: &[&str] = &["wipe+neighbour check", "wipe+neighbour check+reuse check+purge check"];
+
+/// Casemate without one protection, for each that the full policy has, and without some together.
+fn prices(
+    options: &Options,
+    builder: &Builder,
+    notes: &mut Vec<String>,
+    tick: impl Fn(&str),
+) -> Vec<Contender> {
     let program = Program { bin: "bench-without", feature: None, compiler: Compiler::Any };
+    let single = Set::EACH.iter().filter(|(_, bit)| Set::FULL.has(*bit)).map(|(name, _)| *name);
     let mut contenders = Vec::new();
-    for (protection, _) in Set::EACH.iter().filter(|(_, bit)| Set::FULL.has(*bit)) {
-        let name = format!("no {protection}");
+    for protection in single.chain(TOGETHER.iter().copied()) {
+        let name = format!("{WITHOUT}{protection}");
+        if !options.wants_allocator(&name, true) {
+            continue;
+        }
         tick(&name);
         match builder.program(&name, program, Some(protection)) {
             Ok(program) => contenders.push(Contender {

@@ -2,7 +2,7 @@
 //! anyone can run again.
 //!
 //! ```text
-//! cargo run --release -p casemate-bench                       # about two hours
+//! cargo run --release -p casemate-bench                       # two to three hours
 //! cargo run --release -p casemate-bench -- --quick            # three minutes, and the builds
 //! cargo run --release -p casemate-bench -- --filter rust/     # some of the workloads
 //! cargo run --release -p casemate-bench -- --prices           # what each protection costs
@@ -22,6 +22,7 @@ mod markdown;
 mod options;
 mod plan;
 mod plots;
+mod prices;
 mod programs;
 mod quiet;
 mod recipes;
@@ -66,6 +67,12 @@ fn bench(options: &Options) -> Result<(), String> {
         },
     };
     table::print(&results);
+    if prices::are_in(&results) {
+        print!(
+            "\nthe full policy relative to itself without one protection\n\n{}",
+            prices::table(&results)
+        );
+    }
     if let Some(path) = &options.compare {
         compare::print(&Results::read(path)?, &results);
     }
@@ -83,16 +90,19 @@ fn measure(options: &Options, builder: &Builder, folder: &Path) -> Result<Option
     let mut notes = Vec::new();
     let contenders = contender::build(options, builder, &mut notes, |name| {
         bar.set_message(format!("building {name}"));
-    });
+    })?;
     let programs = Programs::new(&builder.root, &builder.out);
     let planned = plan::rows(options, builder, &programs, &contenders, &mut notes)?;
     if options.list {
         bar.finish_and_clear();
-        let names: Vec<_> = contenders.iter().map(|contender| contender.name.as_str()).collect();
+        let names: Vec<_> = recipes::ALL.iter().map(|recipe| recipe.name).collect();
         println!("allocators: {}\n", names.join(" "));
         planned.iter().for_each(|row| println!("{}/{}", row.group, row.name));
         notes.iter().for_each(|note| println!("{note}"));
         return Ok(None);
+    }
+    if planned.is_empty() {
+        return Err("no workload has such a name; --list names them".into());
     }
     let mut machine = machine::describe(Path::new("/proc"));
     let mut quiet = true;

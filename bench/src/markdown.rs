@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::plan::GROUPS;
+use crate::prices;
 use crate::results::{Measure, Results, SYSTEM};
 use crate::table::{columns, number};
 
@@ -15,6 +16,10 @@ pub fn text(results: &Results) -> String {
     let _ = writeln!(out, "* {} rounds, scale {}", results.rounds, results.scale);
     for note in &results.notes {
         let _ = writeln!(out, "* {note}");
+    }
+    if prices::are_in(results) {
+        let _ = write!(out, "\n{}", prices::table(results));
+        return out;
     }
     for (group, title) in GROUPS.iter().filter(|(group, _)| results.group(group).next().is_some()) {
         add(&mut out, results, group, title, results.time(group));

@@ -136,6 +136,22 @@ impl Results {
         statistics::geometric_mean(&ratios.collect::<Option<Vec<_>>>()?)
     }
 
+    /// The smallest and the largest of the means of single rounds, to the system allocator.
+    pub fn spread(&self, group: &str, of: &str, measure: Measure) -> Option<(f64, f64)> {
+        let mean = |round: usize| {
+            let number = |row: &Row, name: &str| {
+                let sample = row.samples.get(name)?.iter().find(|sample| sample.round == round)?;
+                Some(measure.of(sample))
+            };
+            let ratio = |row| Some(number(row, of)? / number(row, SYSTEM)?);
+            let ratios: Option<Vec<f64>> = self.group(group).map(ratio).collect();
+            statistics::geometric_mean(&ratios?)
+        };
+        let means: Vec<f64> = (0..self.rounds).filter_map(mean).collect();
+        let low = means.iter().copied().reduce(f64::min)?;
+        Some((low, means.into_iter().reduce(f64::max)?))
+    }
+
     /// Reads a file that [`write`](Results::write) wrote.
     pub fn read(path: &Path) -> Result<Results, String> {
         let text = fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;

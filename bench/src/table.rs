@@ -1,6 +1,7 @@
 //! The tables in the terminal: ratios to the system allocator.
 
 use crate::plan::GROUPS;
+use crate::prices;
 use crate::results::{Measure, Results, SYSTEM};
 use crate::targets;
 
@@ -11,7 +12,8 @@ pub fn print(results: &Results) {
     if !results.quiet {
         println!("The machine was busy with other work: processor time tells more than wall time.");
     }
-    for (group, title) in GROUPS.iter().filter(|(group, _)| results.group(group).next().is_some()) {
+    let there = |group: &str| results.group(group).next().is_some() && !prices::are_in(results);
+    for (group, title) in GROUPS.iter().filter(|(group, _)| there(group)) {
         for measure in Measure::ALL {
             // The curves are about time.
             let curve = matches!(*group, "size" | "threads");
@@ -20,7 +22,9 @@ pub fn print(results: &Results) {
             }
         }
     }
-    targets::print(results);
+    if !prices::are_in(results) {
+        targets::print(results);
+    }
     if !results.notes.is_empty() {
         println!();
         results.notes.iter().for_each(|note| println!("{note}"));
@@ -69,6 +73,12 @@ fn print_group(results: &Results, group: &str, title: &str, measure: Measure) {
     print!("{:<30}{:>9}", "geometric mean", "");
     for name in &columns {
         print!("{:>10}", number(results.mean(group, name, SYSTEM, measure), 2));
+    }
+    println!();
+    print!("{:<30}{:>9}", "in single rounds", "");
+    for name in &columns {
+        let spread = results.spread(group, name, measure);
+        print!("{:>10}", spread.map_or("-".into(), |(low, high)| format!("{low:.2}-{high:.2}")));
     }
     println!();
     let worst = |name: &str| {

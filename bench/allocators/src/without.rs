@@ -1,6 +1,7 @@
 //! The workloads on Casemate's full policy without one protection: what that one costs.
 //!
-//! Which one is told at compile time, by `CASEMATE_WITHOUT`: its name in [`Set::EACH`].
+//! Which one is told at compile time, by `CASEMATE_WITHOUT`: its name in [`Set::EACH`], or several
+//! with `+` between them.
 
 use std::process::ExitCode;
 
@@ -15,16 +16,33 @@ const OFF: u32 = match option_env!("CASEMATE_WITHOUT") {
     None => Set::NONE.bits(),
 };
 
-/// The bit of the protection called `name`.
-const fn bits(name: &str) -> u32 {
+/// The bits of the protections called `names`.
+const fn bits(names: &str) -> u32 {
+    let mut rest = names.as_bytes();
+    let mut bits = 0;
+    loop {
+        let mut end = 0;
+        while end < rest.len() && rest[end] != b'+' {
+            end += 1;
+        }
+        let (name, after) = rest.split_at(end);
+        bits |= bit(name);
+        match after {
+            [] => return bits,
+            [_, next @ ..] => rest = next,
+        }
+    }
+}
+
+const fn bit(name: &[u8]) -> u32 {
     let mut i = 0;
     while i < Set::EACH.len() {
-        if same(Set::EACH[i].0.as_bytes(), name.as_bytes()) {
+        if same(Set::EACH[i].0.as_bytes(), name) {
             return Set::EACH[i].1.bits();
         }
         i += 1;
     }
-    panic!("no protection has the name in CASEMATE_WITHOUT")
+    panic!("no protection has a name in CASEMATE_WITHOUT")
 }
 
 const fn same(one: &[u8], other: &[u8]) -> bool {

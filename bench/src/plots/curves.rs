@@ -89,6 +89,7 @@ fn draw(lines: &[Line], title: &str, x: &str, y: &str, path: &Path) -> Result<bo
         .y_desc(y)
         .x_label_formatter(&short)
         .y_label_formatter(&short)
+        .light_line_style(WHITE)
         .label_style((FONT, 12))
         .draw()
         .map_err(words)?;

@@ -31,6 +31,7 @@ pub fn draw(results: &Results, path: &Path) -> Result<bool, String> {
         .configure_mesh()
         .x_desc("time, relative to the system allocator (less is better)")
         .y_desc("peak memory with page tables")
+        .light_line_style(WHITE)
         .label_style((FONT, 12))
         .draw()
         .map_err(words)?;

@@ -1,0 +1,47 @@
+//! What each protection costs: Casemate against itself without one.
+
+use std::fmt::Write;
+
+use crate::results::{Measure, Results};
+use crate::statistics;
+use crate::table::number;
+
+/// How the allocators without a protection are called.
+pub const WITHOUT: &str = "no ";
+
+/// Whether the results are of a run for prices.
+pub fn are_in(results: &Results) -> bool {
+    results.allocators.iter().any(|name| name.starts_with(WITHOUT))
+}
+
+/// A table in Markdown: the full policy's time and memory relative to what they are without the
+/// protection, and the workload that pays most.
+pub fn table(results: &Results) -> String {
+    let mut out =
+        String::from("| protection | time | most | where | memory |\n|---|--:|--:|---|--:|\n");
+    for name in results.allocators.iter().filter(|name| name.starts_with(WITHOUT)) {
+        let ratios = |measure: Option<Measure>| -> Vec<(f64, String)> {
+            let rows = results.rows.iter().filter_map(|row| {
+                let measure = measure.unwrap_or(results.time(&row.group));
+                let ratio = statistics::median(row.ratios("casemate", name, measure))?;
+                Some((ratio, format!("{}/{}", row.group, row.name)))
+            });
+            rows.collect()
+        };
+        let mean = |all: &[(f64, String)]| {
+            statistics::geometric_mean(&all.iter().map(|one| one.0).collect::<Vec<_>>())
+        };
+        let (time, memory) = (ratios(None), ratios(Some(Measure::Memory)));
+        let most = time.iter().max_by(|one, other| one.0.total_cmp(&other.0));
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            name.trim_start_matches(WITHOUT),
+            number(mean(&time), 2),
+            number(most.map(|one| one.0), 2),
+            most.map_or("", |one| &one.1),
+            number(mean(&memory), 2)
+        );
+    }
+    out
+}

@@ -6,11 +6,13 @@
 //!
 //! Nothing here allocates, panics or uses `std` I/O.
 
+#[cfg(not(loom))]
 pub mod linux;
 
+use crate::sync::AtomicU32;
 use core::cell::Cell;
-use core::sync::atomic::AtomicU32;
 
+#[cfg(not(loom))]
 pub use linux::Linux;
 
 /// Why a mapping call failed.

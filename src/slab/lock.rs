@@ -7,8 +7,8 @@
 //! too, for one of this thread's.
 
 use crate::os::{Os, Thread};
+use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -38,8 +38,10 @@ pub enum Rank {
     Secure = 16,
 }
 
+/// Attempts before a thread sleeps; a model explores one of them as well as many.
+const SPINS: usize = if cfg!(loom) { 1 } else { 40 };
 /// Attempts of a handler that must not wait.
-const TRIES: usize = 200;
+const TRIES: usize = if cfg!(loom) { 1 } else { 200 };
 
 /// The lock is held until this is dropped.
 #[must_use]
@@ -61,6 +63,7 @@ pub enum Refused {
 
 impl Lock {
     /// A lock that nobody holds.
+    #[cfg(not(loom))]
     #[expect(
         clippy::declare_interior_mutable_const,
         reason = "an initial value, never used in place"
@@ -82,11 +85,11 @@ impl Lock {
 
     fn take<O: Os>(&self, thread: &Thread<'_>, may_wait: bool) -> bool {
         let me = thread.identity;
-        for i in 0..if may_wait { 40 } else { TRIES } {
+        for i in 0..if may_wait { SPINS } else { TRIES } {
             match self.attempt_as(me) {
                 Ok(()) => return true,
                 Err(Refused::Mine) => return false,
-                Err(Refused::Busy) if may_wait || i < 40 => core::hint::spin_loop(),
+                Err(Refused::Busy) if may_wait || i < SPINS => core::hint::spin_loop(),
                 Err(Refused::Busy) => O::pause(),
             }
         }

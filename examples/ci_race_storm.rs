@@ -48,7 +48,7 @@ fn exchange(i: usize) {
 /// A thread's life: a few allocations as a guest, or enough for a heap of its own.
 fn short_life() {
     let number = THREADS.fetch_add(1, Relaxed);
-    for i in 0..if number % 2 == 0 { 10 } else { 90 } {
+    for i in 0..if number.is_multiple_of(2) { 10 } else { 90 } {
         exchange(number + i * 3);
     }
 }
@@ -97,10 +97,10 @@ fn in_child(number: usize, inherited: Vec<u8>) -> ! {
     drop(held);
     // What other threads were exchanging when they ceased to be.
     (0..4).for_each(|i| exchange(number + i));
-    if number % WITH_THREAD == 0 {
+    if number.is_multiple_of(WITH_THREAD) {
         BareThread::start(short_life).join();
     }
-    let right = right && (number % WITH_WALK != 0 || casemate::verify().is_ok());
+    let right = right && (!number.is_multiple_of(WITH_WALK) || casemate::verify().is_ok());
     // SAFETY: ends the child at once.
     unsafe { libc::_exit(i32::from(!right)) }
 }

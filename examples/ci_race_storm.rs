@@ -29,6 +29,8 @@ const FORKERS: usize = 3;
 /// One child in so many starts a thread, one in so many walks over all invariants.
 const WITH_THREAD: usize = 16;
 const WITH_WALK: usize = 64;
+/// Forks from one line of progress to the next.
+const EACH: usize = 20_000;
 
 fn object(i: usize) -> Vec<u8> {
     vec![1; if i % 97 == 96 { 1_100_000 } else { [16, 100, 500, 2000, 30][i % 5] + i % 30 }]
@@ -72,6 +74,9 @@ fn forks(all: usize) {
         let number = BEGUN.fetch_add(1, Relaxed);
         if number >= all {
             return;
+        }
+        if number != 0 && number.is_multiple_of(EACH) {
+            println!("{number} forks");
         }
         let inherited = object(number);
         // SAFETY: the child uses the heap, threads of the C library and system calls alone, and

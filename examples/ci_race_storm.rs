@@ -29,6 +29,8 @@ const FORKERS: usize = 3;
 /// One child in so many starts a thread, one in so many walks over all invariants.
 const WITH_THREAD: usize = 16;
 const WITH_WALK: usize = 64;
+/// Forks from one line of progress to the next.
+const EACH: usize = 20_000;
 
 fn object(i: usize) -> Vec<u8> {
     vec![1; if i % 97 == 96 { 1_100_000 } else { [16, 100, 500, 2000, 30][i % 5] + i % 30 }]
@@ -48,7 +50,7 @@ fn exchange(i: usize) {
 /// A thread's life: a few allocations as a guest, or enough for a heap of its own.
 fn short_life() {
     let number = THREADS.fetch_add(1, Relaxed);
-    for i in 0..if number % 2 == 0 { 10 } else { 90 } {
+    for i in 0..if number.is_multiple_of(2) { 10 } else { 90 } {
         exchange(number + i * 3);
     }
 }
@@ -72,6 +74,9 @@ fn forks(all: usize) {
         let number = BEGUN.fetch_add(1, Relaxed);
         if number >= all {
             return;
+        }
+        if number != 0 && number.is_multiple_of(EACH) {
+            println!("{number} forks");
         }
         let inherited = object(number);
         // SAFETY: the child uses the heap, threads of the C library and system calls alone, and
@@ -97,10 +102,10 @@ fn in_child(number: usize, inherited: Vec<u8>) -> ! {
     drop(held);
     // What other threads were exchanging when they ceased to be.
     (0..4).for_each(|i| exchange(number + i));
-    if number % WITH_THREAD == 0 {
+    if number.is_multiple_of(WITH_THREAD) {
         BareThread::start(short_life).join();
     }
-    let right = right && (number % WITH_WALK != 0 || casemate::verify().is_ok());
+    let right = right && (!number.is_multiple_of(WITH_WALK) || casemate::verify().is_ok());
     // SAFETY: ends the child at once.
     unsafe { libc::_exit(i32::from(!right)) }
 }

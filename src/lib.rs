@@ -65,7 +65,6 @@ pub mod interface;
 pub mod large;
 #[cfg(not(loom))]
 pub mod nothing;
-#[cfg(not(loom))]
 pub mod os;
 #[cfg(not(loom))]
 mod process;

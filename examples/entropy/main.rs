@@ -8,7 +8,7 @@
 //!     [--json FILE] [--markdown FILE] [--plots DIRECTORY]
 //! ```
 //!
-//! With 4000 starts, the default, it takes five minutes on two cores. Needs a C compiler.
+//! With 4000 starts, the default, it takes four minutes on two cores. Needs a C compiler.
 //! `docs/randomness.md` and its plots are what `--markdown` and `--plots` write.
 
 mod curves;

@@ -41,9 +41,9 @@ impl Row {
     /// Whether nothing contradicts the design.
     pub fn is_as_designed(&self) -> bool {
         match self.how {
-            // Half an outcome's probability is far beyond chance at these numbers.
+            // Half as many outcomes would be far beyond chance, with a hundred starts as well.
             How::Pairs => self.bits > self.design - 1.0,
-            How::Form { uneven } => uneven == 0 && self.bits > self.design - 0.5,
+            How::Form { uneven } => uneven == 0 && self.bits > self.design - 1.0,
             How::Counts { even, .. } => even,
             How::Bitwise { uneven, linked } => uneven + linked == 0 && self.bits == self.design,
         }

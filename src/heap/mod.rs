@@ -53,7 +53,6 @@ pub use stats::{ClassStats, ProtectionReport, Stats};
 pub use usage::Usage;
 pub use verify::Verified;
 
-#[cfg(test)]
 use crate::geometry::MOST_PARTITIONS;
 use crate::os::Os;
 use crate::policy::Policy;

@@ -6,11 +6,14 @@
 //!
 //! Nothing here allocates, panics or uses `std` I/O.
 
+#[cfg(not(loom))]
 pub mod linux;
 
+use crate::sync::AtomicU32;
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32 as Plain, Ordering::Relaxed};
 
+#[cfg(not(loom))]
 pub use linux::Linux;
 
 /// Why a mapping call failed.
@@ -28,7 +31,8 @@ pub enum MapError {
 /// where the order matters it is kept by a compiler fence.
 #[repr(transparent)]
 pub struct Word {
-    value: AtomicU32,
+    /// Not a model's: one thread's alone.
+    value: Plain,
     /// Neither the word nor a reference to it leaves its thread.
     here: PhantomData<*mut u32>,
 }
@@ -36,7 +40,7 @@ pub struct Word {
 impl Word {
     /// A word with this value.
     pub const fn new(value: u32) -> Word {
-        Word { value: AtomicU32::new(value), here: PhantomData }
+        Word { value: Plain::new(value), here: PhantomData }
     }
 
     /// Its value.

@@ -19,8 +19,9 @@
 //! ```
 
 use crate::os::{Os, Thread};
+use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, compiler_fence};
+use core::sync::atomic::compiler_fence;
 
 use Ordering::{Acquire, Relaxed, Release, SeqCst};
 
@@ -60,8 +61,10 @@ pub enum Rank {
     Secure = 16,
 }
 
+/// Attempts before a thread sleeps; a model explores one of them as well as many.
+const SPINS: usize = if cfg!(loom) { 1 } else { 40 };
 /// Attempts of a handler that must not wait.
-const TRIES: usize = 200;
+const TRIES: usize = if cfg!(loom) { 1 } else { 200 };
 
 /// The lock is held until this is dropped.
 #[must_use]
@@ -96,6 +99,7 @@ pub enum Holder {
 
 impl Lock {
     /// A lock that nobody holds.
+    #[cfg(not(loom))]
     #[expect(
         clippy::declare_interior_mutable_const,
         reason = "an initial value, never used in place"
@@ -117,11 +121,11 @@ impl Lock {
 
     /// `me` is the thread's identity, with a flag where it is for a fork.
     fn take<O: Os>(&self, me: usize, may_wait: bool) -> bool {
-        for i in 0..if may_wait { 40 } else { TRIES } {
+        for i in 0..if may_wait { SPINS } else { TRIES } {
             match self.attempt_as(me) {
                 Ok(()) => return true,
                 Err(Refused::Mine) => return false,
-                Err(Refused::Busy) if may_wait || i < 40 => core::hint::spin_loop(),
+                Err(Refused::Busy) if may_wait || i < SPINS => core::hint::spin_loop(),
                 Err(Refused::Busy) => O::pause(),
             }
         }

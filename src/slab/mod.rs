@@ -3,7 +3,6 @@
 
 pub mod group;
 pub mod inbox;
-#[cfg(not(loom))]
 pub mod lock;
 #[cfg(not(loom))]
 pub mod memory;

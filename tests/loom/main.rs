@@ -13,6 +13,8 @@
 
 mod adoption;
 mod double_free;
+mod locks;
+mod machine;
 mod owner_race;
 mod purge;
 mod realloc;

@@ -177,7 +177,7 @@ mod tests {
         (0..samples)
             .map(|_| {
                 state = state.wrapping_mul(0xda94_2042_e4dd_58b5_1234_5678_9abc_def1) + 1;
-                0x5000_0000_0000 + ((state >> 64) * u128::from(n) >> 64) as u64 * unit
+                0x5000_0000_0000 + (((state >> 64) * u128::from(n)) >> 64) as u64 * unit
             })
             .collect()
     }

@@ -36,11 +36,6 @@ impl Clock {
         self.wall = Instant::now();
     }
 
-    /// Time since the start.
-    pub fn elapsed(&self) -> Duration {
-        self.wall.elapsed()
-    }
-
     /// The end: one object of JSON.
     pub fn stop(mut self) -> Value {
         let wall = self.wall.elapsed();
@@ -55,10 +50,19 @@ impl Clock {
 
 /// What this process and its threads have used, in user and kernel mode.
 pub fn processor_time() -> Duration {
+    used(libc::RUSAGE_SELF)
+}
+
+/// What the children that were waited for have used.
+pub fn childrens_time() -> Duration {
+    used(libc::RUSAGE_CHILDREN)
+}
+
+fn used(who: libc::c_int) -> Duration {
     // SAFETY: getrusage writes the struct; of zeros is a valid one.
     let usage = unsafe {
         let mut usage: libc::rusage = mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        libc::getrusage(who, &raw mut usage);
         usage
     };
     let time = |value: libc::timeval| {

@@ -11,7 +11,7 @@ use super::error::{ErrorKind, SecureError};
 use super::root::{Fixed, LIVE, settle, started};
 use crate::os::{ForkHooks, Linux, Os};
 use crate::rng::Stream;
-use crate::slab::lock::Rank;
+use crate::slab::lock::{Holder, Rank};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Whether the handlers are registered: not, being, or yes.
@@ -85,7 +85,12 @@ fn notice_slow(fixed: &'static Fixed) -> Result<(), SecureError> {
             Err(_) => Linux::pause(),
         }
     }
-    fixed.lock().reset();
+    // The call that a handler interrupted, in which it forked, is using the state.
+    if fixed.lock().holder::<Linux>() == Holder::Call {
+        generation.store(0, Ordering::Release);
+        return Err(SecureError::new(ErrorKind::Reentered));
+    }
+    fixed.lock().reset_unless_mine::<Linux>();
     let done = start_over(fixed);
     generation.store(if done { LIVE } else { 0 }, Ordering::Release);
     if done { Ok(()) } else { Err(SecureError::new(ErrorKind::StartUp)) }

@@ -1,8 +1,9 @@
 //! Layer: faces, tests only. The heap's workloads.
 #![expect(unsafe_code, reason = "forks, limits, objects of no bytes")]
 
+use super::child::{run, wait_for};
 use super::objects::{Held, Named, Object};
-use super::sweep::{Workload, as_it_is, run, sweep, wait_for};
+use super::sweep::{Workload, as_it_is, sweep};
 use crate::interface::{Claim, Origin, Request};
 use crate::os::Linux;
 use crate::os::linux::failing::{Call, Calls, Plan, disarm};

@@ -14,6 +14,7 @@
 //! `ci/failures` runs the long form: every call number, every error. A finding names its plan;
 //! with `CASEMATE_FAILURES_ONLY` set to it that plan alone is run.
 
+mod child;
 mod heap;
 mod objects;
 #[cfg(feature = "secure")]

@@ -1,7 +1,8 @@
 //! Layer: faces, tests only. Secure memory's workloads.
 #![expect(unsafe_code, reason = "forks, limits, guards over raw buffers")]
 
-use super::sweep::{Workload, as_it_is, sweep, wait_for};
+use super::child::wait_for;
+use super::sweep::{Workload, as_it_is, sweep};
 use crate::os::linux::failing::{Call, Calls, disarm, has_failed};
 use crate::secure::controls::raw::{
     OWN, POOL, alloc, fill, is_all, is_mapped, non_null, protect, query, resize, try_free,

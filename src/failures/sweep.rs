@@ -1,14 +1,11 @@
 //! Layer: faces, tests only. Runs a workload again and again in children, each with another call
 //! of the kernel's failing, and judges how they end.
-#![expect(unsafe_code, reason = "fork, waitpid, memory shared with children")]
 
-use crate::os::linux::failing::{self, CALLS, Call, Calls, Plan, Record};
+use super::child::run;
+use crate::os::linux::failing::{CALLS, Call, Calls, Plan};
 use core::sync::atomic::Ordering::Relaxed;
 use std::collections::BTreeSet;
-use std::io::{Read, Seek};
-use std::os::fd::{AsRawFd, FromRawFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 use std::{env, eprintln, format, println, process};
 
@@ -18,8 +15,6 @@ const CASE: &str = "CASEMATE_FAILURES_CASE";
 const LONG: &str = "CASEMATE_FAILURES_LONG";
 /// For one run alone, as a finding names it.
 const ONLY: &str = "CASEMATE_FAILURES_ONLY";
-/// A run hangs no longer than this.
-const SECONDS: u32 = 30;
 /// What the test binary says of a kernel that gives neither randomness nor address space.
 const START_UP: &str = "casemate: the kernel gave no randomness or no address space\n";
 
@@ -38,22 +33,6 @@ pub struct Workload {
 
 /// Of a workload for which nothing has to be prepared.
 pub fn as_it_is() {}
-
-/// In a workload: waits for a child of its own, and ends as it did if that was not well.
-pub fn wait_for(pid: libc::pid_t) {
-    let mut status = 0;
-    // SAFETY: our own child; a valid place for its status.
-    while unsafe { libc::waitpid(pid, &raw mut status, 0) } != pid {}
-    if libc::WIFSIGNALED(status) {
-        // Its last words are in the place for this one's.
-        // SAFETY: ends this process.
-        unsafe {
-            libc::signal(libc::WTERMSIG(status), libc::SIG_DFL);
-            libc::kill(libc::getpid(), libc::WTERMSIG(status));
-        }
-    }
-    assert_eq!(status, 0, "the child's status");
-}
 
 /// How a sequence of failures goes on.
 const FOR_EVER: u64 = u64::MAX;
@@ -86,7 +65,7 @@ pub fn sweep(name: &str, workloads: &[Workload], expected: &[Call]) {
 
 fn conduct(workloads: &[Workload], expected: &[Call]) {
     let long = env::var_os(LONG).is_some();
-    let mut sum = Sum::default();
+    let mut sum = Sum::new();
     if let Ok(only) = env::var(ONLY) {
         for workload in workloads {
             if let Some(plan) = only.strip_prefix(workload.name).and_then(parse) {
@@ -100,6 +79,7 @@ fn conduct(workloads: &[Workload], expected: &[Call]) {
                 sum.sweep(workload, runs, long);
             }
         }
+        sum.fail_what_follows_failures(expected);
         sum.must_have_failed(expected);
     }
     sum.print();
@@ -107,12 +87,13 @@ fn conduct(workloads: &[Workload], expected: &[Call]) {
 }
 
 /// What all runs of a sweep came to.
-#[derive(Default)]
 struct Sum {
     runs: u64,
     ended: u64,
     seen: Totals,
     failed: Totals,
+    /// A run in which the call was seen, by call.
+    example: [Option<(Workload, Plan)>; CALLS],
     findings: Vec<String>,
 }
 
@@ -132,6 +113,17 @@ impl Totals {
 }
 
 impl Sum {
+    fn new() -> Sum {
+        Sum {
+            runs: 0,
+            ended: 0,
+            seen: Totals::default(),
+            failed: Totals::default(),
+            example: [None; CALLS],
+            findings: Vec::new(),
+        }
+    }
+
     fn sweep(&mut self, workload: &Workload, runs: u64, long: bool) {
         // What is called if nothing fails.
         let plain = self.run(workload, &Plan { never: workload.never, ..Plan::NOTHING });
@@ -184,6 +176,9 @@ impl Sum {
         for i in 0..CALLS {
             seen.0[i] = record.seen[i].load(Relaxed);
             self.seen.0[i] += seen.0[i];
+            if seen.0[i] != 0 {
+                self.example[i].get_or_insert((*workload, *plan));
+            }
             self.failed.0[i] += record.failed[i].load(Relaxed);
         }
         let failed: u64 = record.failed.iter().map(|count| count.load(Relaxed)).sum();
@@ -199,6 +194,18 @@ impl Sum {
             }
         }
         seen
+    }
+
+    /// What is called only where another call has failed is in no count of an undisturbed run, and
+    /// which failure meets it is chance: there it fails together with the other.
+    fn fail_what_follows_failures(&mut self, expected: &[Call]) {
+        for &call in expected {
+            if self.failed.0[call as usize] == 0
+                && let Some((workload, plan)) = self.example[call as usize]
+            {
+                self.run(&workload, &Plan { never: plan.never.and(call), ..plan });
+            }
+        }
     }
 
     fn must_have_failed(&mut self, expected: &[Call]) {
@@ -266,74 +273,6 @@ fn parse(text: &str) -> Option<Plan> {
     let &(_, more, half) = WAYS.iter().find(|known| known.0 == way)?;
     let error = parts.next()?.parse().ok()?;
     Some(Plan { calls, first, more, half, error, never: Calls::NONE })
-}
-
-/// Runs the workload in a child; what it called, and signal or status with the last words unless
-/// it ended well.
-pub fn run(workload: &Workload, plan: &Plan) -> (&'static Record, Result<(), (i32, String)>) {
-    let record = shared();
-    let name = c"last words";
-    // SAFETY: a new descriptor, owned by the file.
-    let mut words = unsafe {
-        let fd = libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC);
-        assert!(fd >= 0, "a memory file");
-        std::fs::File::from_raw_fd(fd)
-    };
-    // SAFETY: the only other thread of this process waits for it.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0, "fork");
-    if pid == 0 {
-        // SAFETY: of this child alone: it cannot hang for good, leaves no core file, and its last
-        // words go to the parent.
-        unsafe {
-            libc::alarm(SECONDS);
-            libc::prctl(libc::PR_SET_DUMPABLE, 0);
-            libc::dup2(words.as_raw_fd(), libc::STDERR_FILENO);
-            for fatal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL] {
-                libc::signal(fatal, libc::SIG_DFL);
-            }
-        }
-        (workload.prepare)();
-        failing::record_in(record);
-        failing::arm(plan);
-        let done = catch_unwind(AssertUnwindSafe(workload.run));
-        // SAFETY: ends the child without exit handlers.
-        unsafe { libc::_exit(if done.is_ok() { 0 } else { 101 }) }
-    }
-    let mut status = 0;
-    // SAFETY: our own child; a valid place for its status.
-    while unsafe { libc::waitpid(pid, &raw mut status, 0) } != pid {}
-    if status == 0 {
-        return (record, Ok(()));
-    }
-    let mut said = Vec::new();
-    words.rewind().expect("a memory file");
-    words.read_to_end(&mut said).expect("a memory file");
-    let said = String::from_utf8_lossy(&said).to_string();
-    let ended =
-        if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) };
-    (record, Err((ended, said)))
-}
-
-/// The record of the next child, in memory that it shares with this process.
-fn shared() -> &'static Record {
-    static ONE: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    let at = *ONE.get_or_init(|| {
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping, which stays.
-        let at = unsafe {
-            libc::mmap(core::ptr::null_mut(), size_of::<Record>(), protection, flags, -1, 0)
-        };
-        assert_ne!(at, libc::MAP_FAILED);
-        at.expose_provenance()
-    });
-    // SAFETY: mapped above for good, aligned to pages; zeros are valid counters.
-    let record = unsafe { &*crate::os::pointer::<Record>(at) };
-    for count in record.seen.iter().chain(&record.failed) {
-        count.store(0, Relaxed);
-    }
-    record
 }
 
 #[test]

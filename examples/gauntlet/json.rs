@@ -6,14 +6,13 @@ use crate::measure::{Row, Tally};
 use serde_json::{Value, json};
 
 /// All of it.
-pub fn text(rows: &[Row]) -> String {
-    let all = json!({
+pub fn form(rows: &[Row]) -> Value {
+    json!({
         "architecture": std::env::consts::ARCH,
         "kernel": machine::kernel(),
         "glibc": machine::glibc(),
         "attacks": rows.iter().map(row).collect::<Vec<_>>(),
-    });
-    format!("{all:#}\n")
+    })
 }
 
 fn row(row: &Row) -> Value {

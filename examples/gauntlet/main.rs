@@ -3,10 +3,12 @@
 //!
 //! ```text
 //! cargo run --release --example gauntlet -- [--runs N] [--only WORDS] [--json FILE] [--markdown FILE]
+//!     [--security FILE]
 //! ```
 //!
 //! Every run is a process of its own that corrupts nothing but its own heap. With 200 runs, the
-//! default, it takes about three minutes on two cores. `docs/attacks.md` is what `--markdown` writes.
+//! default, it takes about three minutes on two cores. `docs/attacks.md` is what `--markdown`
+//! writes, `docs/attacks.json` what `--json`, and `--security` the section of SECURITY.md.
 
 #[path = "../../tests/attacks/arena/mod.rs"]
 mod arena;
@@ -22,6 +24,7 @@ mod options;
 mod scenarios;
 mod table;
 
+use arena::summary;
 use options::Options;
 use std::process::ExitCode;
 
@@ -48,7 +51,15 @@ fn run(options: Options) -> Result<ExitCode, String> {
         .collect();
     table::summary(&rows);
     if let Some(path) = &options.json {
-        write(path, json::text(&rows))?;
+        write(path, format!("{:#}\n", json::form(&rows)))?;
+    }
+    if let Some(path) = &options.security {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        let tables = summary::tables(&json::form(&rows));
+        let parts = summary::parts(&text).ok_or(format!("{path}: no place for the summary"))?;
+        let [(before, begin), (after, end)] =
+            [(parts[0], summary::BEGIN), (parts[2], summary::END)];
+        write(path, format!("{before}{begin}\n{tables}\n{end}{after}"))?;
     }
     if let Some(path) = &options.markdown {
         write(path, markdown::text(&rows))?;

@@ -11,6 +11,8 @@ pub struct Options {
     only: Option<String>,
     pub json: Option<String>,
     pub markdown: Option<String>,
+    /// A document in which the summary is replaced.
+    pub security: Option<String>,
 }
 
 const DEFAULT_RUNS: u64 = 200;
@@ -18,7 +20,8 @@ const DEFAULT_RUNS: u64 = 200;
 impl Options {
     /// The command line's, or what is wrong with it.
     pub fn parse() -> Result<Options, String> {
-        let mut options = Options { runs: DEFAULT_RUNS, only: None, json: None, markdown: None };
+        let mut options =
+            Options { runs: DEFAULT_RUNS, only: None, json: None, markdown: None, security: None };
         options.read().map_err(|error| error.to_string())?;
         Ok(options)
     }
@@ -31,6 +34,7 @@ impl Options {
                 Arg::Long("only") => self.only = Some(parser.value()?.string()?),
                 Arg::Long("json") => self.json = Some(parser.value()?.string()?),
                 Arg::Long("markdown") => self.markdown = Some(parser.value()?.string()?),
+                Arg::Long("security") => self.security = Some(parser.value()?.string()?),
                 other => return Err(other.unexpected()),
             }
         }

@@ -1,7 +1,9 @@
 //! `docs/attacks.md` has exactly the rows of the attacks that there are, and each says of Casemate
-//! what the scenario expects. `gauntlet --markdown docs/attacks.md` writes it.
+//! what the scenario expects; so has `docs/attacks.json`, and SECURITY.md sums that up. `gauntlet`
+//! writes all three: `--markdown docs/attacks.md --json docs/attacks.json --security SECURITY.md`.
 
 use crate::arena::scenario::{Chance, Scenario};
+use crate::arena::summary;
 use crate::scenarios::{FAMILIES, all};
 
 const DOCUMENT: &str = include_str!("../../docs/attacks.md");
@@ -31,4 +33,33 @@ fn the_document_is_complete() {
     let rows = DOCUMENT.lines().filter(|line| line.starts_with("| ")).count();
     // Each family's table has a line of titles.
     assert_eq!(rows, all().count() + FAMILIES.len());
+}
+
+const FORM: &str = include_str!("../../docs/attacks.json");
+const SECURITY: &str = include_str!("../../SECURITY.md");
+
+/// What the form says of this attack, and whether that is what is expected.
+fn is_right(form: &serde_json::Value, scenario: &Scenario) -> bool {
+    let same = |said: &&serde_json::Value| said["name"] == scenario.name;
+    summary::attacks(form).iter().find(same).is_some_and(|said| {
+        said["technique"] == scenario.technique
+            && said["goal"] == scenario.goal
+            && said["expected_on_casemate"] == format!("{:?}", scenario.effect)
+            && said["as_expected"] == true
+    })
+}
+
+#[test]
+fn security_md_sums_up_what_was_measured() {
+    let form: serde_json::Value = serde_json::from_str(FORM).expect("JSON");
+    let wrong: Vec<_> = all().filter(|one| !is_right(&form, one)).map(|one| one.name).collect();
+    assert!(wrong.is_empty(), "docs/attacks.json is not right of {wrong:?}");
+    assert_eq!(summary::attacks(&form).len(), all().count());
+    let tables = summary::tables(&form);
+    let [_, said, _] = summary::parts(SECURITY).expect("its place");
+    assert_eq!(said.trim(), tables.trim(), "gauntlet --security SECURITY.md writes it");
+    // And it would be noticed.
+    let other = FORM.replacen("\"goal_reached\": 0", "\"goal_reached\": 1", 1);
+    let other = serde_json::from_str(&other).expect("JSON");
+    assert_ne!(summary::tables(&other), tables);
 }

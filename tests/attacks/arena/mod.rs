@@ -19,3 +19,4 @@ pub mod naive;
 pub mod outcome;
 pub mod scenario;
 pub mod statistics;
+pub mod summary;

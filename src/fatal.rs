@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 /// Threads on their way to the abort.
 static DYING: AtomicU32 = AtomicU32::new(0);
 
-/// Reports a violation in one line on standard error, takes all secrets away, runs the program's
-/// hook, and aborts.
+/// Tells the witness, reports a violation in one line on standard error, takes all secrets away,
+/// runs the program's hook, and aborts.
 ///
 /// Allocates nothing and takes no lock. A hook that panics ends in the abort, too. Should the hook
 /// itself run into a violation, that one is reported too and the hook is not run again. Another
@@ -18,10 +18,13 @@ static DYING: AtomicU32 = AtomicU32::new(0);
 #[cold]
 #[inline(never)]
 pub fn fatal<O: Os>(plan: &Plan, violation: &Violation) -> ! {
+    let first = DYING.fetch_add(1, Ordering::AcqRel) == 0;
+    if first && let Some(witness) = plan.witness {
+        witness(violation);
+    }
     let mut text = [0u8; LINE];
     let len = line(violation, plan.addresses, &mut text);
     O::report(text.get(..len).unwrap_or(&text));
-    let first = DYING.fetch_add(1, Ordering::AcqRel) == 0;
     // Another thread's abort must not come before the first has taken all: it waits for that.
     #[cfg(feature = "secure")]
     crate::secure::take_all_away();

@@ -24,11 +24,16 @@ pub struct Interface<P: Policy> {
 }
 
 impl<P: Policy> Interface<P> {
-    /// A heap that runs `hook` between the report of a violation and the end, and `tick` on slow
-    /// paths of allocation, see [`Options`].
-    pub const fn new(hook: Hook, tick: fn()) -> Self {
-        let options =
-            Options { hook: Some(hook), tick: Some(tick), addresses: false, for_good: true };
+    /// A heap that runs `witness` when it has found a violation, `hook` between the report of it
+    /// and the end, and `tick` on slow paths of allocation, see [`Options`].
+    pub const fn new(witness: Hook, hook: Hook, tick: fn()) -> Self {
+        let options = Options {
+            witness: Some(witness),
+            hook: Some(hook),
+            tick: Some(tick),
+            addresses: false,
+            for_good: true,
+        };
         Interface { options, policy: PhantomData }
     }
 

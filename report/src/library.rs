@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`start`] | once, from its constructor |
 //! | [`tick`] | on slow paths: it does next to nothing unless 10 ms have passed |
+//! | [`witness`] | when the heap has found a violation, before it does anything |
 //! | [`on_violation`] | as the heap's hook |
 //! | [`end`] | from its destructor |
 //!
@@ -145,17 +146,23 @@ pub fn publish() {
     }
 }
 
-/// Stores a violation: to be the heap's hook. Looks at the heap only after that, and only if its
-/// own records are not what was found damaged.
+/// Stores a violation. Makes no system call once the process has a record: the strictest sandboxes
+/// end a process at the first one.
 #[cold]
-pub fn on_violation(violation: &Violation) {
+pub fn witness(violation: &Violation) {
     let mut text = [0; LINE];
     let used = casemate::violation::line(violation, false, &mut text);
     if let Some(channel) = channel() {
         channel.violation(text.get(..used).unwrap_or_default());
-        if !matches!(violation.kind, Kind::Metadata | Kind::SecondHeap | Kind::StartUp) {
-            channel.publish();
-        }
+    }
+}
+
+/// Stores the heap's last numbers: to be its hook. Looks at the heap only if its own records are
+/// not what was found damaged.
+#[cold]
+pub fn on_violation(violation: &Violation) {
+    if !matches!(violation.kind, Kind::Metadata | Kind::SecondHeap | Kind::StartUp) {
+        publish();
     }
 }
 

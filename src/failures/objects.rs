@@ -9,9 +9,9 @@ use std::vec::Vec;
 fn nothing_more(_: &Violation) {}
 fn no_tick() {}
 
-static FULL: Interface<Full> = Interface::new(nothing_more, no_tick);
-static STRICT: Interface<Strict> = Interface::new(nothing_more, no_tick);
-static LIGHT: Interface<Light> = Interface::new(nothing_more, no_tick);
+static FULL: Interface<Full> = Interface::new(nothing_more, nothing_more, no_tick);
+static STRICT: Interface<Strict> = Interface::new(nothing_more, nothing_more, no_tick);
+static LIGHT: Interface<Light> = Interface::new(nothing_more, nothing_more, no_tick);
 
 /// A policy's heap.
 pub trait Named: Policy {

@@ -54,6 +54,8 @@ pub struct Plan {
     pub policy: Set,
     /// The policy's name.
     pub policy_name: &'static str,
+    /// Runs before a violation is reported.
+    pub witness: Option<Hook>,
     /// Runs before the abort.
     pub hook: Option<Hook>,
     /// Runs on slow paths of allocation.
@@ -90,6 +92,7 @@ impl Plan {
         most_mappings: 0,
         policy: Set::NONE,
         policy_name: "",
+        witness: None,
         hook: None,
         tick: None,
         addresses: false,

@@ -23,6 +23,9 @@ use core::sync::atomic::Ordering::Relaxed;
 /// What the program chose where it named its allocator.
 #[derive(Clone, Copy, Default)]
 pub struct Options {
+    /// Runs before anything else is done about a violation, even before it is reported. It must
+    /// make no system call: a sandbox may end the process at the first one of the report.
+    pub witness: Option<Hook>,
     /// Runs before the abort.
     pub hook: Option<Hook>,
     /// Runs on slow paths of allocation, in any thread, outside the heap's locks: for whoever keeps
@@ -61,7 +64,7 @@ struct MetaLayout {
 impl Options {
     /// No hook, no addresses, a heap that may end.
     pub const DEFAULT: Options =
-        Options { hook: None, tick: None, addresses: false, for_good: false };
+        Options { witness: None, hook: None, tick: None, addresses: false, for_good: false };
 }
 
 impl<O: Os, P: Policy> Heap<'_, O, P> {
@@ -156,6 +159,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         plan.most_mappings = O::mapping_limit() / 4 * 3;
         plan.policy = P::SET;
         plan.policy_name = P::NAME;
+        plan.witness = options.witness;
         plan.hook = options.hook;
         plan.tick = options.tick;
         plan.addresses = options.addresses;

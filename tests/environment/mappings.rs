@@ -116,7 +116,7 @@ fn giving_way_loses_no_slab() {
 fn a_trim_loses_no_slab() {
     child::run("mappings::a_trim_loses_no_slab", || {
         none_left_after(|| {
-            let heap = casemate::interface::Interface::<casemate::Full>::new(|_| {}, || {});
+            let heap = casemate::interface::Interface::<casemate::Full>::new(|_| {}, |_| {}, || {});
             heap.trim();
         });
     });

@@ -30,7 +30,8 @@ use casemate_report::library;
 use heap::interface::{Interface, Origin, Request};
 
 /// The process's heap.
-pub(crate) static HEAP: Interface<Chosen> = Interface::new(library::on_violation, library::tick);
+pub(crate) static HEAP: Interface<Chosen> =
+    Interface::new(library::witness, library::on_violation, library::tick);
 
 /// The alignment of what is allocated without one.
 const USUAL: usize = 16;

@@ -14,9 +14,9 @@ const USUAL: usize = 16;
 const EARNED: usize = 70;
 
 /// A process uses one of these.
-pub static FULL: Interface<Full> = Interface::new(|_| {}, || {});
-pub static LIGHT: Interface<Light> = Interface::new(|_| {}, || {});
-pub static STRICT: Interface<Strict> = Interface::new(|_| {}, || {});
+pub static FULL: Interface<Full> = Interface::new(|_| {}, |_| {}, || {});
+pub static LIGHT: Interface<Light> = Interface::new(|_| {}, |_| {}, || {});
+pub static STRICT: Interface<Strict> = Interface::new(|_| {}, |_| {}, || {});
 
 const fn request(size: usize) -> Request {
     Request { size, align: USUAL, origin: Origin::Malloc }

@@ -1,5 +1,6 @@
-//! Freed slots that have a slab to themselves give their memory back after a while, and get it
-//! again, all zero, when their turn comes.
+//! Freed memory is given back after a while, not at once: that of slots which have a slab to
+//! themselves, which get it again, all zero, when their turn comes; and empty slabs of small slots
+//! that were not needed while much was freed.
 
 use casemate::ClassStats;
 
@@ -9,9 +10,13 @@ static HEAP: casemate::Casemate = casemate::Casemate::new();
 const SIZE: usize = 100_000;
 
 fn class() -> ClassStats {
+    class_of(SIZE)
+}
+
+fn class_of(size: usize) -> ClassStats {
     let stats = casemate::stats();
     let classes = stats.class.iter();
-    *classes.filter(|class| class.slot > SIZE).min_by_key(|class| class.slot).expect("a class")
+    *classes.filter(|class| class.slot > size).min_by_key(|class| class.slot).expect("a class")
 }
 
 fn make() -> Vec<u8> {
@@ -55,5 +60,36 @@ fn memory_of_a_class_that_is_not_used_any_more() {
     }
     let reused = class();
     assert!(reused.committed > 0 && reused.slabs < before.slabs + 30, "{reused:?}");
+    casemate::verify().unwrap();
+}
+
+#[test]
+fn slabs_that_are_used_in_turn_stay_and_others_go() {
+    const BYTES: usize = 600;
+    let cycle = || {
+        let objects: Vec<_> = (0..20_000).map(|i| Box::new([i as u8; BYTES])).collect();
+        std::hint::black_box(&objects);
+    };
+    for _ in 0..3 {
+        cycle();
+    }
+    let before = class_of(BYTES);
+    assert!(before.committed > 20_000 * BYTES as u64, "{before:?}");
+    for _ in 0..20 {
+        cycle();
+    }
+    let same = class_of(BYTES);
+    // At once it would be nearly all slabs in each cycle. Some are more than the next one needs.
+    assert!(same.purged - before.purged < before.slabs / 2, "{before:?} {same:?}");
+    assert!(same.committed < before.committed * 3 / 2, "{before:?} {same:?}");
+    // 200 MB of another class: more than twice what was in use at once, several times over.
+    for _ in 0..2000 {
+        let objects: Vec<_> = (0..100).map(|i| Box::new([i as u8; 1000])).collect();
+        std::hint::black_box(&objects);
+    }
+    let after = class_of(BYTES);
+    assert!(after.committed < before.committed / 4, "{before:?} {after:?}");
+    casemate::verify().unwrap();
+    cycle();
     casemate::verify().unwrap();
 }

@@ -76,14 +76,18 @@ pub struct Bin {
     pub waiting: AtomicU64,
     /// First of all slabs, a [`Link`](crate::slab::meta::Link).
     pub slabs: AtomicU32,
-    /// First slab with spare groups.
+    /// First slab of which some groups are spare and some are not.
     pub spare: AtomicU32,
+    /// First slab of which every group is spare.
+    pub empties: AtomicU32,
     /// Slabs in all.
     pub slab_count: AtomicU32,
     /// Slabs of which every group is spare.
     pub empty: AtomicU32,
-    /// Free slots of the groups that were idle when they were last counted.
-    pub idle: AtomicU32,
+    /// The fewest of those since the bin was last relieved of what it does not need.
+    pub fewest: AtomicU32,
+    /// The heap's clock at that time.
+    pub relieved: AtomicU32,
     /// The active group's [`GroupId`] plus one.
     pub active: AtomicU32,
     /// First of the groups that have waited and are still in use, its number plus one.
@@ -115,9 +119,11 @@ impl Bin {
         waiting: AtomicU64::new(0),
         slabs: AtomicU32::new(0),
         spare: AtomicU32::new(0),
+        empties: AtomicU32::new(0),
         slab_count: AtomicU32::new(0),
         empty: AtomicU32::new(0),
-        idle: AtomicU32::new(0),
+        fewest: AtomicU32::new(0),
+        relieved: AtomicU32::new(0),
         active: AtomicU32::new(0),
         waited: AtomicU32::new(0),
         waited_last: AtomicU32::new(0),

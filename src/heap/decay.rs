@@ -5,14 +5,14 @@
 //! back at once would have each of them faulted in again, and keeping it until its class is used
 //! again would keep a buffer of each size that a growing vector ever had.
 
-use super::queue::{FEWEST, List};
+use super::queue::{CLOCK, FEWEST, List, clock};
 use super::refill::View;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
 use crate::geometry::GroupId;
 use crate::os::Os;
 use crate::policy::{Policy, Set};
-use crate::slab::meta::{OPEN, header};
+use crate::slab::meta::{Link, OPEN, header};
 use crate::units::{KIB, MIB};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -21,6 +21,12 @@ use core::sync::atomic::Ordering::Relaxed;
 const LEAST: usize = 64 * MIB;
 /// See [`LEAST`].
 const SLOTS: usize = 12;
+
+/// Bytes that the heap queues until an empty slab that was not needed meanwhile is given back, at
+/// least; otherwise twice as many as it has had in use of late.
+const UNUSED: usize = 16 * MIB;
+/// Slabs given back at once, at most.
+const AT_ONCE: u32 = 16;
 
 /// Regions looked at in one turn.
 const TURN: usize = 4;
@@ -51,6 +57,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// The same for some bins of the heap, others each time: of a class that is not used any more
     /// nothing else would remind.
     pub(super) fn decay_in_turn(&self, entry: &mut Entry<'f>) -> Outcome<()> {
+        entry.heap.measure_peak();
         let regions = self.plan().regions as u32;
         let mut number = entry.heap.decay.load(Relaxed);
         for _ in 0..TURN {
@@ -58,9 +65,36 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let view = self.view(entry, number as usize)?;
             if view.is_single() {
                 self.decay(entry, &view)?;
+            } else {
+                self.relieve(entry, &view)?;
             }
         }
         entry.heap.decay.store(number, Relaxed);
+        Ok(())
+    }
+
+    /// Gives back empty slabs that the bin did not need while the heap queued [`UNUSED`] bytes: the
+    /// fewest that it had at any time since.
+    pub(super) fn relieve(&self, entry: &Entry<'f>, view: &View<'f>) -> Outcome<()> {
+        let now = clock(entry);
+        let since = now.wrapping_sub(view.bin.relieved.load(Relaxed)) & CLOCK;
+        let unused = (UNUSED as u64).max(2 * entry.heap.peak.load(Relaxed)) / KIB as u64;
+        if u64::from(since) < unused.min(u64::from(CLOCK / 2)) {
+            return Ok(());
+        }
+        let surplus = view.bin.fewest.load(Relaxed);
+        for _ in 0..surplus.min(AT_ONCE) {
+            if let Some(slab) = Link(view.bin.empties.load(Relaxed)).slab() {
+                self.purge(view, slab)?;
+            }
+        }
+        if surplus > AT_ONCE {
+            // The rest next time.
+            view.bin.fewest.store(surplus - AT_ONCE, Relaxed);
+            return Ok(());
+        }
+        view.bin.fewest.store(view.bin.empty.load(Relaxed), Relaxed);
+        view.bin.relieved.store(now, Relaxed);
         Ok(())
     }
 

@@ -41,9 +41,9 @@ impl Patience {
 }
 
 /// The heap's clock of queued memory, in KiB, as it fits beside a group's phase.
-const CLOCK: u32 = u32::MAX >> PHASE_BITS;
+pub(super) const CLOCK: u32 = u32::MAX >> PHASE_BITS;
 
-fn clock(entry: &Entry<'_>) -> u32 {
+pub(super) fn clock(entry: &Entry<'_>) -> u32 {
     (entry.heap.queued.load(Relaxed) / KIB as u64) as u32 & CLOCK
 }
 

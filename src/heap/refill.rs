@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "reads the canaries of live slots")]
 
 use super::bin::{Bin, Phase};
+use super::reuse::Spares;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
 use crate::bitmap::{bit, first, members, nth};
@@ -248,7 +249,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Takes up a group that is not in use, of some slab of this bin.
     fn take_spare(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<bool> {
-        let Some(slab) = Link(view.bin.spare.load(Relaxed)).slab() else { return Ok(false) };
+        // Empty slabs last: so those that are not needed stay empty, and can be given back.
+        let first = |list: Spares| Link(list.of(view.bin).load(Relaxed)).slab();
+        let partial = first(Spares::Some);
+        let Some(slab) = partial.or_else(|| first(Spares::All)) else { return Ok(false) };
         let head = header(view.region, slab);
         let spare = head.spare.load(Relaxed);
         let fresh = head.fresh.load(Relaxed);
@@ -260,13 +264,16 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             nth(spare, 0)
         };
         let Some(at) = pick else { return Err(view.fail(Kind::Metadata, 0)) };
-        if spare == all_groups(view.region) {
-            view.bin.empty.store(view.bin.empty.load(Relaxed).saturating_sub(1), Relaxed);
-        }
-        head.spare.store(spare & !bit64(at), Relaxed);
+        let left = spare & !bit64(at);
+        head.spare.store(left, Relaxed);
         head.fresh.store(fresh & !bit64(at), Relaxed);
-        if head.spare.load(Relaxed) == 0 {
-            self.unlink_spare(view, slab);
+        match (partial, left) {
+            (Some(_), 0) => self.unlink_spare(view, Spares::Some, slab),
+            (Some(_), _) => {}
+            (None, _) => self.remove_empty(view, slab),
+        }
+        if partial.is_none() && left != 0 {
+            self.link_spare(view, Spares::Some, slab);
         }
         let source = if fresh & bit64(at) != 0 { Source::Fresh } else { Source::Spare };
         let id = view.region.group_id(slab, at);
@@ -291,8 +298,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         head.fresh.store(all_groups(view.region), Relaxed);
         head.owner.store(entry.heap.index.load(Relaxed), Relaxed);
         self.link_slab(view, slab);
-        self.link_spare(view, slab);
-        view.bin.empty.store(view.bin.empty.load(Relaxed) + 1, Relaxed);
+        self.add_empty(view, slab);
         true
     }
 }

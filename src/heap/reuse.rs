@@ -22,7 +22,7 @@ use crate::slab::group::QUEUED;
 use crate::slab::meta::{Link, OPEN, group, header};
 use crate::units::KIB;
 use crate::violation::Kind;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// A free brought the group's countdown to its end.
@@ -143,22 +143,21 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let head = header(view.region, slab);
         let spare = head.spare.load(Relaxed);
         head.spare.store(spare | bit64(at), Relaxed);
-        if spare == 0 {
-            self.link_spare(view, slab);
-        }
-        if spare | bit64(at) == all_groups(view.region) {
-            head.since.store(entry.heap.events.load(Relaxed), Relaxed);
-            let empty = view.bin.empty.load(Relaxed) + 1;
-            view.bin.empty.store(empty, Relaxed);
-            // Some empty slabs are kept: giving back and fetching again in turn would thrash. What
-            // has a slab to itself has been kept for long enough when it leaves the queue.
-            let warm = (256 * KIB) >> view.region.shape.stride_shift;
-            let keep = (view.bin.slab_count.load(Relaxed) / 4).max(warm as u32);
-            if empty > keep || view.is_single() {
-                return self.purge(view, slab);
+        if spare | bit64(at) != all_groups(view.region) {
+            if spare == 0 {
+                self.link_spare(view, Spares::Some, slab);
             }
+            return Ok(());
         }
-        Ok(())
+        if spare != 0 {
+            self.unlink_spare(view, Spares::Some, slab);
+        }
+        self.add_empty(view, slab);
+        if view.is_single() {
+            // It has been kept for long enough when it leaves the queue.
+            return self.purge(view, slab);
+        }
+        self.relieve(entry, view)
     }
 
     /// Gives back a slab of which every group is spare.
@@ -180,8 +179,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
             group.others.owner.store(0, Relaxed);
         }
-        view.bin.empty.store(view.bin.empty.load(Relaxed).saturating_sub(1), Relaxed);
-        self.unlink_spare(view, slab);
+        self.remove_empty(view, slab);
         self.unlink_slab(view, slab);
         head.spare.store(0, Relaxed);
         head.fresh.store(0, Relaxed);
@@ -246,26 +244,58 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view.bin.slab_count.store(view.bin.slab_count.load(Relaxed).saturating_sub(1), Relaxed);
     }
 
-    pub(super) fn link_spare(&self, view: &View<'f>, slab: SlabId) {
+    /// A slab of which every group has become spare.
+    pub(super) fn add_empty(&self, view: &View<'f>, slab: SlabId) {
+        self.link_spare(view, Spares::All, slab);
+        view.bin.empty.store(view.bin.empty.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// It is taken up, or given back.
+    pub(super) fn remove_empty(&self, view: &View<'f>, slab: SlabId) {
+        self.unlink_spare(view, Spares::All, slab);
+        let empty = view.bin.empty.load(Relaxed).saturating_sub(1);
+        view.bin.empty.store(empty, Relaxed);
+        view.bin.fewest.store(view.bin.fewest.load(Relaxed).min(empty), Relaxed);
+    }
+
+    pub(super) fn link_spare(&self, view: &View<'f>, list: Spares, slab: SlabId) {
         let head = header(view.region, slab);
-        let first = Link(view.bin.spare.load(Relaxed));
+        let first = Link(list.of(view.bin).load(Relaxed));
         head.previous_spare.store(0, Relaxed);
         head.next_spare.store(first.0, Relaxed);
         if let Some(second) = first.slab() {
             header(view.region, second).previous_spare.store(Link::to(slab).0, Relaxed);
         }
-        view.bin.spare.store(Link::to(slab).0, Relaxed);
+        list.of(view.bin).store(Link::to(slab).0, Relaxed);
     }
 
-    pub(super) fn unlink_spare(&self, view: &View<'f>, slab: SlabId) {
+    pub(super) fn unlink_spare(&self, view: &View<'f>, list: Spares, slab: SlabId) {
         let head = header(view.region, slab);
         let (before, after) = (head.previous_spare.load(Relaxed), head.next_spare.load(Relaxed));
         match Link(before).slab() {
             Some(before) => header(view.region, before).next_spare.store(after, Relaxed),
-            None => view.bin.spare.store(after, Relaxed),
+            None => list.of(view.bin).store(after, Relaxed),
         }
         if let Some(after) = Link(after).slab() {
             header(view.region, after).previous_spare.store(before, Relaxed);
+        }
+    }
+}
+
+/// A bin's lists of slabs with groups that can be taken up. A slab is in one of them or in none.
+#[derive(Clone, Copy)]
+pub(super) enum Spares {
+    /// Others of its groups are in use, or wait.
+    Some,
+    /// Every group.
+    All,
+}
+
+impl Spares {
+    pub(super) fn of(self, bin: &Bin) -> &AtomicU32 {
+        match self {
+            Spares::Some => &bin.spare,
+            Spares::All => &bin.empties,
         }
     }
 }

@@ -53,6 +53,10 @@ pub struct ThreadHeap {
     pub queued: AtomicU64,
     /// Bytes of slots handed out and not yet queued for reuse.
     pub live: AtomicU64,
+    /// The most of those of late.
+    pub peak: AtomicU64,
+    /// [`queued`](ThreadHeap::queued) when that was last measured anew.
+    pub peak_since: AtomicU64,
     random: UnsafeCell<MaybeUninit<Stream>>,
     /// Serialises guests.
     pub lock: Lock,
@@ -103,6 +107,8 @@ impl ThreadHeap {
         quarantined: AtomicU64::new(0),
         queued: AtomicU64::new(0),
         live: AtomicU64::new(0),
+        peak: AtomicU64::new(0),
+        peak_since: AtomicU64::new(0),
         random: UnsafeCell::new(MaybeUninit::uninit()),
         lock: Lock::EMPTY,
         inbox: OwnLine(Inbox::EMPTY),
@@ -156,6 +162,17 @@ impl ThreadHeap {
         // A signal handler of this thread must see the gate closed before anything else changes.
         compiler_fence(Ordering::SeqCst);
         Some(Entry { heap: self, leave: gate })
+    }
+
+    /// Looks how much is in use. What was most is forgotten when four times as much was freed.
+    pub fn measure_peak(&self) {
+        let (live, queued) = (self.live.load(Relaxed), self.queued.load(Relaxed));
+        let peak = self.peak.load(Relaxed);
+        let is_old = queued.wrapping_sub(self.peak_since.load(Relaxed)) > peak.saturating_mul(4);
+        if live > peak || is_old {
+            self.peak.store(live, Relaxed);
+            self.peak_since.store(queued, Relaxed);
+        }
     }
 
     /// Whether this thread owns the heap, inside or outside.

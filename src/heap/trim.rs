@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "checks that purged memory is zero")]
 
-use super::refill::{View, all_groups};
+use super::refill::View;
 use super::shared::GUESTS;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
@@ -12,7 +12,7 @@ use crate::os::Os;
 use crate::policy::Policy;
 use crate::slab::lock::Rank;
 use crate::slab::memory::SlotMemory;
-use crate::slab::meta::{Link, header};
+use crate::slab::meta::Link;
 use crate::slab::provider::RegionState;
 use crate::units::round_up;
 use crate::violation::Kind;
@@ -132,14 +132,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     fn purge_bin(&self, view: &View<'f>) -> Outcome<bool> {
         let mut given = false;
-        let mut next = Link(view.bin.spare.load(Relaxed));
-        while let Some(slab) = next.slab() {
-            let head = header(view.region, slab);
-            next = Link(head.next_spare.load(Relaxed));
-            if head.spare.load(Relaxed) == all_groups(view.region) {
-                self.purge(view, slab)?;
-                given = true;
-            }
+        while let Some(slab) = Link(view.bin.empties.load(Relaxed)).slab() {
+            self.purge(view, slab)?;
+            given = true;
         }
         Ok(given)
     }

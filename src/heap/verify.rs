@@ -5,6 +5,7 @@
 use super::bin::Phase;
 use super::queue::List;
 use super::refill::{View, all_groups, bit64};
+use super::reuse::Spares;
 use super::shared::GUESTS;
 use super::thread_heap::{Entry, Standing};
 use super::{Heap, Outcome};
@@ -139,7 +140,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     fn verify_slabs(&self, entry: &Entry<'f>, view: &View<'f>, seen: &mut Verified) -> Outcome<()> {
-        let (mut slabs, mut empty, mut live) = (0, 0, 0u64);
+        let (mut slabs, mut partial, mut empty, mut live) = (0, 0, 0, 0u64);
         let mut next = Link(view.bin.slabs.load(Relaxed));
         while let Some(slab) = next.slab() {
             let head = header(view.region, slab);
@@ -163,14 +164,36 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
             slabs += 1;
             empty += u32::from(spare == all_groups(view.region));
+            partial += u32::from(spare != 0 && spare != all_groups(view.region));
             expect(view, slabs <= view.bin.slab_count.load(Relaxed))?;
             next = Link(head.next.load(Relaxed));
         }
         expect(view, slabs == view.bin.slab_count.load(Relaxed))?;
         expect(view, empty == view.bin.empty.load(Relaxed))?;
+        expect(view, view.bin.fewest.load(Relaxed) <= empty)?;
+        self.verify_spares(view, Spares::All, empty)?;
+        self.verify_spares(view, Spares::Some, partial)?;
         seen.slabs += slabs as usize;
         seen.objects += live as usize;
         expect(view, view.bin.live() == live)
+    }
+
+    /// A list of slabs has this many, all of its kind.
+    fn verify_spares(&self, view: &View<'f>, list: Spares, most: u32) -> Outcome<()> {
+        let (mut slabs, mut before) = (0, None);
+        let mut next = Link(list.of(view.bin).load(Relaxed)).slab();
+        while let Some(slab) = next {
+            let head = header(view.region, slab);
+            let spare = head.spare.load(Relaxed);
+            let is_all = spare == all_groups(view.region);
+            expect(view, spare != 0 && is_all == matches!(list, Spares::All))?;
+            expect(view, Link(head.previous_spare.load(Relaxed)).slab() == before)?;
+            slabs += 1;
+            expect(view, slabs <= most)?;
+            before = next;
+            next = Link(head.next_spare.load(Relaxed)).slab();
+        }
+        expect(view, slabs == most)
     }
 
     /// One group's slots; returns how many are live.

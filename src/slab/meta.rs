@@ -19,7 +19,7 @@ pub struct SlabHeader {
     pub next: AtomicU32,
     /// See [`next`](SlabHeader::next).
     pub previous: AtomicU32,
-    /// The list of those with spare groups.
+    /// The list of those with spare groups, or of those with nothing else.
     pub next_spare: AtomicU32,
     /// See [`next_spare`](SlabHeader::next_spare).
     pub previous_spare: AtomicU32,
@@ -29,8 +29,6 @@ pub struct SlabHeader {
     pub state: AtomicU32,
     /// Index of the heap it belongs to; 0 for none.
     pub owner: AtomicU32,
-    /// Heap events when it became wholly spare.
-    pub since: AtomicU32,
 }
 
 /// The slab's memory is accessible. In [`SlabHeader::state`].

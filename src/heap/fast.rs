@@ -108,9 +108,14 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             memory.seal(slack, self.plan().key.words(at, record.generation()));
         }
         group.publish_in(live, slot);
-        // The slot after the next one will be read and written soon: every other line of memory
-        // on this path is warm.
-        prefetch(bin.base.load(Relaxed) + bin.slot_at(left.wrapping_sub(3)) * size);
+        // The slot after the next two will be read and written soon: every other line of memory
+        // on this path is warm. Of a long one the CPU itself sees after some lines where it leads.
+        let soon = bin.base.load(Relaxed) + bin.slot_at(left.wrapping_sub(3)) * size;
+        let mut line = 0;
+        while line < size.min(16 * LINE) {
+            prefetch(soon + line);
+            line += LINE;
+        }
         NonNull::new(pointer(at))
     }
 
@@ -172,6 +177,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Some(if until == 0 { Freed::Ripe } else { Freed::Done })
     }
 }
+
+/// Bytes that [`prefetch`] asks for.
+pub(super) const LINE: usize = 64;
 
 /// Asks for the cache line at an address, which need not be valid.
 #[inline(always)]

@@ -16,7 +16,7 @@
 #![expect(unsafe_code, reason = "addresses metadata without bounds checks")]
 
 use super::bin::Bin;
-use super::fast::{Freed, prefetch};
+use super::fast::{Freed, LINE, prefetch};
 use super::thread_heap::{Entry, ThreadHeap};
 use super::{Heap, Plan};
 use crate::geometry::{HEADER, Region, Shape, SlabId, SlotId};
@@ -156,7 +156,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             plan.key.words_fast(at, record.generation()),
         );
         group.publish_in(live, slot);
-        prefetch(base + bin.slot_at(left.wrapping_sub(3)) * LEN);
+        let soon = base + bin.slot_at(left.wrapping_sub(3)) * LEN;
+        let mut line = 0;
+        while line < LEN {
+            prefetch(soon + line);
+            line += LINE;
+        }
         // SAFETY: the address of a slot is not 0.
         Some(unsafe { NonNull::new_unchecked(pointer(at)) })
     }

@@ -93,3 +93,16 @@ fn slabs_that_are_used_in_turn_stay_and_others_go() {
     cycle();
     casemate::verify().unwrap();
 }
+
+#[test]
+fn what_a_burst_leaves_is_bounded() {
+    const BYTES: usize = 1500;
+    let objects: Vec<_> = (0..200_000).map(|i| Box::new([i as u8; BYTES])).collect();
+    let most = class_of(BYTES);
+    assert!(most.committed > 300_000_000, "{most:?}");
+    drop(objects);
+    let left = class_of(BYTES);
+    // The first objects are a guest heap's, which takes notice when it is used again.
+    assert!(left.live < 200 && left.committed < 140 << 20, "{left:?}");
+    casemate::verify().unwrap();
+}

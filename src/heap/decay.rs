@@ -22,9 +22,10 @@ const LEAST: usize = 64 * MIB;
 /// See [`LEAST`].
 const SLOTS: usize = 12;
 
-/// Bytes that the heap queues until an empty slab that was not needed meanwhile is given back, at
-/// least; otherwise twice as many as it has had in use of late.
-const UNUSED: usize = 16 * MIB;
+/// Bytes that the heap queues until an empty slab that was not needed meanwhile is given back: twice
+/// as many as it has had in use of late, within these. So what a burst leaves is less than twice the
+/// most of them.
+const UNUSED: core::ops::RangeInclusive<u64> = 16 * MIB as u64..=64 * MIB as u64;
 /// Slabs given back at once, at most.
 const AT_ONCE: u32 = 16;
 
@@ -78,8 +79,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     pub(super) fn relieve(&self, entry: &Entry<'f>, view: &View<'f>) -> Outcome<()> {
         let now = clock(entry);
         let since = now.wrapping_sub(view.bin.relieved.load(Relaxed)) & CLOCK;
-        let unused = (UNUSED as u64).max(2 * entry.heap.peak.load(Relaxed)) / KIB as u64;
-        if u64::from(since) < unused.min(u64::from(CLOCK / 2)) {
+        let unused = 2 * entry.heap.peak.load(Relaxed);
+        let unused = unused.clamp(*UNUSED.start(), *UNUSED.end()) / KIB as u64;
+        if u64::from(since) < unused {
             return Ok(());
         }
         let surplus = view.bin.fewest.load(Relaxed);

@@ -37,6 +37,9 @@ pub fn run_after(name: &str, prepare: Prepare, body: impl FnOnce()) {
     // A backtrace takes memory where there may be none. glibc's own heap, which its thread exits
     // use, otherwise takes 64 MiB of address space for every thread.
     command.env("RUST_BACKTRACE", "0").env("MALLOC_ARENA_MAX", "1");
+    // The dynamic linker resolves a library's function at its first call and keeps the vector
+    // registers on the stack meanwhile, with what they hold of a secret that was just copied.
+    command.env("LD_BIND_NOW", "1");
     // SAFETY: `prepare` only makes system calls, by its type's promise.
     unsafe { command.pre_exec(prepare) };
     let output = command.output().expect("the test binary runs");

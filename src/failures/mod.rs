@@ -20,3 +20,5 @@ mod objects;
 #[cfg(feature = "secure")]
 mod secure;
 mod sweep;
+#[cfg(feature = "secure")]
+mod terminal;

@@ -2,17 +2,22 @@
 //!
 //! In every build but the crate's own unit tests `kernel` is the `libc` crate itself and
 //! `numbered!` its `syscall`: nothing of this file is compiled, so no feature, variable or
-//! dependency can switch failures on. What the terminal asks for is not routed through here.
+//! dependency can switch failures on. What a terminal is asked for is in `terminal`.
 //!
 //! Which call fails is told by a [`Plan`]; what was called and what failed is counted in a
 //! [`Record`], which may lie in memory shared with another process.
 #![expect(unsafe_code, reason = "stands in for libc's functions")]
+
+#[cfg(feature = "secure")]
+mod terminal;
 
 use super::set_errno;
 use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 use libc::{c_int, c_long};
+#[cfg(feature = "secure")]
+pub use terminal::*;
 
 macro_rules! calls {
     ($($name:ident = $text:literal: $($errno:ident),+;)*) => {
@@ -73,6 +78,12 @@ calls! {
     AtFork = "pthread_atfork": ENOMEM;
     Key = "pthread_key_create": EAGAIN, ENOMEM;
     KeyValue = "pthread_setspecific": ENOMEM;
+    GetModes = "tcgetattr": EIO, ENOTTY;
+    SetModes = "tcsetattr": EIO, EINTR;
+    Action = "sigaction": EINVAL;
+    Signal = "kill": EPERM;
+    ReadTyped = "read, of a terminal": EIO, EBADF, EAGAIN;
+    WritePrompt = "write, to a terminal": EIO, EBADF, EAGAIN;
     Sleep = "futex, wait": ENOSYS, EAGAIN, EPERM;
     Wake = "futex, wake": ENOSYS, EPERM;
     Write = "write": EBADF, EPIPE, EAGAIN, ENOSPC;

@@ -8,7 +8,7 @@
 //! its modes back and lets the signal do what it does.
 #![expect(unsafe_code, reason = "termios, signals, read and write")]
 
-use super::errno;
+use super::{errno, kernel};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -74,7 +74,7 @@ impl Quiet {
         // Not all of it is written: the C library's structure is larger than the kernel's.
         let mut before = MaybeUninit::<termios>::zeroed();
         // SAFETY: a pointer to a place for the answer; any number may be given as descriptor.
-        if unsafe { libc::tcgetattr(fd, before.as_mut_ptr()) } != 0 {
+        if unsafe { kernel::tcgetattr(fd, before.as_mut_ptr()) } != 0 {
             return Err(match errno() {
                 libc::ENOTTY | libc::EINVAL => Loud::NotATerminal,
                 error => Loud::Os(error),
@@ -139,7 +139,7 @@ impl Quiet {
         self.restore();
         self.release();
         // SAFETY: sends a signal; no memory is involved.
-        unsafe { libc::kill(0, signal) };
+        unsafe { kernel::kill(0, signal) };
         for (signal, old) in ENDING.into_iter().zip(&mut self.handlers) {
             *old = catch(signal);
         }
@@ -151,7 +151,7 @@ impl Quiet {
         for (signal, old) in ENDING.into_iter().zip(&mut self.handlers) {
             if let Some(old) = old.take() {
                 // SAFETY: what `sigaction` gave us, given back.
-                unsafe { libc::sigaction(signal, &old, core::ptr::null_mut()) };
+                unsafe { kernel::sigaction(signal, &old, core::ptr::null_mut()) };
             }
         }
     }
@@ -175,7 +175,7 @@ const PATIENCE: u32 = 1000;
 fn set(fd: c_int, when: c_int, modes: &termios) -> Result<(), c_int> {
     for _ in 0..PATIENCE {
         // SAFETY: a pointer to modes that live through the call.
-        if unsafe { libc::tcsetattr(fd, when, modes) } == 0 {
+        if unsafe { kernel::tcsetattr(fd, when, modes) } == 0 {
             return Ok(());
         }
         if errno() != libc::EINTR {
@@ -190,7 +190,7 @@ fn catch(signal: c_int) -> Option<libc::sigaction> {
     let mut old = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: asks only; the place for the answer lives through the call, and all zero is a value.
     let old = unsafe {
-        if libc::sigaction(signal, core::ptr::null(), old.as_mut_ptr()) != 0 {
+        if kernel::sigaction(signal, core::ptr::null(), old.as_mut_ptr()) != 0 {
             return None;
         }
         old.assume_init()
@@ -202,7 +202,7 @@ fn catch(signal: c_int) -> Option<libc::sigaction> {
     new.sa_sigaction = on_signal as extern "C" fn(c_int) as usize;
     new.sa_flags = 0;
     // SAFETY: `on_signal` has the signature of a handler and calls only what handlers may call.
-    (unsafe { libc::sigaction(signal, &new, core::ptr::null_mut()) } == 0).then_some(old)
+    (unsafe { kernel::sigaction(signal, &new, core::ptr::null_mut()) } == 0).then_some(old)
 }
 
 /// Runs in a signal handler: `tcsetattr`, `sigaction` and `raise` are safe to call there.
@@ -210,14 +210,14 @@ extern "C" fn on_signal(signal: c_int) {
     let fd = SAVED.fd.load(Ordering::Acquire);
     if fd >= 0 {
         // SAFETY: `fd` is set, so the modes are (see `Saved`).
-        unsafe { libc::tcsetattr(fd, libc::TCSANOW, (*SAVED.modes.get()).as_ptr()) };
+        unsafe { kernel::tcsetattr(fd, libc::TCSANOW, (*SAVED.modes.get()).as_ptr()) };
     }
     // SAFETY: all zero is the default disposition with an empty mask. The raised signal is
     // delivered when this handler returns, and then does what it does by default.
     unsafe {
         let default = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
-        libc::sigaction(signal, &default, core::ptr::null_mut());
-        libc::raise(signal);
+        kernel::sigaction(signal, &default, core::ptr::null_mut());
+        kernel::raise(signal);
     }
 }
 
@@ -226,7 +226,7 @@ extern "C" fn on_signal(signal: c_int) {
 pub(crate) fn read(fd: c_int, out: &mut [u8]) -> Result<usize, c_int> {
     loop {
         // SAFETY: the kernel writes at most `out.len()` bytes, into memory borrowed for us.
-        let count = unsafe { libc::read(fd, out.as_mut_ptr().cast(), out.len()) };
+        let count = unsafe { kernel::read(fd, out.as_mut_ptr().cast(), out.len()) };
         if let Ok(count) = usize::try_from(count) {
             return Ok(count);
         }
@@ -241,7 +241,7 @@ pub(crate) fn write(fd: c_int, text: &[u8]) {
     let mut rest = text;
     while !rest.is_empty() {
         // SAFETY: the kernel reads at most `rest.len()` bytes of borrowed memory.
-        let count = unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) };
+        let count = unsafe { kernel::write(fd, rest.as_ptr().cast(), rest.len()) };
         match usize::try_from(count).ok().and_then(|count| rest.get(count..)) {
             Some(unwritten) if count > 0 => rest = unwritten,
             None if errno() == libc::EINTR => {}

@@ -229,6 +229,7 @@ fn record() -> &'static Record {
 }
 
 /// Whether such a call was made to fail.
+#[cfg(feature = "secure")]
 pub fn has_failed(call: Call) -> bool {
     record().failed[call as usize].load(Relaxed) != 0
 }
@@ -389,6 +390,7 @@ pub unsafe fn mremap(
     unsafe { libc::mremap(from, len, new, flags, to) }
 }
 
+#[cfg(feature = "secure")]
 pub unsafe fn mlock(at: *const c_void, len: usize) -> c_int {
     if fails(Call::Lock) {
         return -1;
@@ -397,6 +399,7 @@ pub unsafe fn mlock(at: *const c_void, len: usize) -> c_int {
     unsafe { libc::mlock(at, len) }
 }
 
+#[cfg(feature = "secure")]
 pub unsafe fn ftruncate(file: c_int, len: libc::off_t) -> c_int {
     if fails(Call::Truncate) {
         return -1;
@@ -413,6 +416,7 @@ pub unsafe fn getrlimit(what: libc::__rlimit_resource_t, limit: *mut libc::rlimi
     unsafe { libc::getrlimit(what, limit) }
 }
 
+#[cfg(feature = "secure")]
 pub unsafe fn sysinfo(info: *mut libc::sysinfo) -> c_int {
     if fails(Call::Machine) {
         return -1;

@@ -5,7 +5,7 @@
 //! jump and leave what they cannot do to a `rest` in the same way, so they need no stack of their
 //! own.
 
-#![expect(unsafe_code, reason = "the tables promise their bodies the size")]
+#![expect(unsafe_code, reason = "the tables promise their bodies the size; frees")]
 
 use crate::geometry::SlotId;
 use crate::heap::{Claim, Freed, Heap, Options, PAGE_SHIFT, Request, SMALL};
@@ -17,8 +17,8 @@ use crate::size_class::{SizeClass, classify};
 use core::marker::PhantomData;
 
 type Allocate = fn(usize, Manner, &Options) -> *mut u8;
-type Free = fn(usize, usize, Manner);
-type FreeAny = fn(usize, Manner, bool);
+type Free = unsafe fn(usize, usize, Manner);
+type FreeAny = unsafe fn(usize, Manner, bool);
 
 /// Entries of the tables by size, and by region.
 const SIZES: usize = 1 + SMALL / 8;
@@ -150,21 +150,33 @@ impl<P: Policy> Bodies<P> {
     }
 
     /// Frees an object of this size.
+    ///
+    /// # Safety
+    /// That of [`Heap::free`].
     #[inline(always)]
-    pub(crate) fn free(at: usize, size: usize, manner: Manner) {
-        match Self::FREE.get(size.wrapping_add(7) >> 3) {
-            Some(body) => body(at, size, manner),
-            None => Self::free_rest(at, size, manner),
+    pub(crate) unsafe fn free(at: usize, size: usize, manner: Manner) {
+        // SAFETY: the caller's; the table is entered by the size.
+        unsafe {
+            match Self::FREE.get(size.wrapping_add(7) >> 3) {
+                Some(body) => body(at, size, manner),
+                None => Self::free_rest(at, size, manner),
+            }
         }
     }
 
     /// Frees an object of this origin and, if `align`, this alignment.
+    ///
+    /// # Safety
+    /// That of [`Heap::free`].
     #[inline(always)]
-    pub(crate) fn free_any(at: usize, manner: Manner, align: bool) {
+    pub(crate) unsafe fn free_any(at: usize, manner: Manner, align: bool) {
         let plan = process::frozen().plan();
-        match Self::FREE_ANY.get(at.wrapping_sub(plan.slots) >> (plan.region_shift & 63)) {
-            Some(body) => body(at, manner, align),
-            None => Self::free_any_rest(at, manner, align),
+        // SAFETY: the caller's.
+        unsafe {
+            match Self::FREE_ANY.get(at.wrapping_sub(plan.slots) >> (plan.region_shift & 63)) {
+                Some(body) => body(at, manner, align),
+                None => Self::free_any_rest(at, manner, align),
+            }
         }
     }
 
@@ -182,21 +194,28 @@ impl<P: Policy> Bodies<P> {
         }
     }
 
-    fn free_of<const LEN: usize>(at: usize, size: usize, manner: Manner) {
+    /// # Safety
+    /// That of [`Heap::free`], and the size is one of the body's class: so for those that follow.
+    unsafe fn free_of<const LEN: usize>(at: usize, size: usize, manner: Manner) {
         // SAFETY: the table has this body for sizes of its class only, and `free` comes here by the
-        // size.
-        match unsafe { Self::heap().free_of::<LEN>(at, size, manner) } {
-            Some(Freed::Done) => {}
-            Some(Freed::Remote(id)) => Self::free_remote(at, size, manner, id),
-            _ => Self::free_rest(at, size, manner),
+        // size; the rest is the caller's.
+        unsafe {
+            match Self::heap().free_of::<LEN>(at, size, manner) {
+                Some(Freed::Done) => {}
+                Some(Freed::Remote(id)) => Self::free_remote(at, size, manner, id),
+                _ => Self::free_rest(at, size, manner),
+            }
         }
     }
 
-    fn free_any_of<const LEN: usize>(at: usize, manner: Manner, align: bool) {
-        match Self::heap().free_any_of::<LEN>(at, manner, align) {
-            Some(Freed::Done) => {}
-            Some(Freed::Remote(id)) => Self::free_any_remote(at, manner, align, id),
-            _ => Self::free_any_rest(at, manner, align),
+    unsafe fn free_any_of<const LEN: usize>(at: usize, manner: Manner, align: bool) {
+        // SAFETY: the caller's.
+        unsafe {
+            match Self::heap().free_any_of::<LEN>(at, manner, align) {
+                Some(Freed::Done) => {}
+                Some(Freed::Remote(id)) => Self::free_any_remote(at, manner, align, id),
+                _ => Self::free_any_rest(at, manner, align),
+            }
         }
     }
 
@@ -208,22 +227,24 @@ impl<P: Policy> Bodies<P> {
     }
 
     #[inline(never)]
-    fn free_rest(at: usize, size: usize, manner: Manner) {
-        or_die(Self::heap().free_claiming(at, sized(manner).sized(size)));
+    unsafe fn free_rest(at: usize, size: usize, manner: Manner) {
+        // SAFETY: the caller's.
+        or_die(unsafe { Self::heap().free_claiming(at, sized(manner).sized(size)) });
     }
 
     #[inline(never)]
-    fn free_remote(at: usize, size: usize, manner: Manner, id: SlotId) {
+    unsafe fn free_remote(at: usize, size: usize, manner: Manner, id: SlotId) {
         or_die(Self::heap().free_remote(at, id, sized(manner).sized(size)));
     }
 
     #[inline(never)]
-    fn free_any_rest(at: usize, manner: Manner, align: bool) {
-        or_die(Self::heap().free_claiming(at, unsized_claim(manner, align)));
+    unsafe fn free_any_rest(at: usize, manner: Manner, align: bool) {
+        // SAFETY: the caller's.
+        or_die(unsafe { Self::heap().free_claiming(at, unsized_claim(manner, align)) });
     }
 
     #[inline(never)]
-    fn free_any_remote(at: usize, manner: Manner, align: bool, id: SlotId) {
+    unsafe fn free_any_remote(at: usize, manner: Manner, align: bool, id: SlotId) {
         or_die(Self::heap().free_remote(at, id, unsized_claim(manner, align)));
     }
 }

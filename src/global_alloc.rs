@@ -90,7 +90,8 @@ unsafe impl<P: Policy> GlobalAlloc for Casemate<P> {
 
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        Bodies::<P>::free(ptr.expose_provenance(), layout.size(), manner(layout));
+        // SAFETY: the caller's: an object of this allocator's and of this layout.
+        unsafe { Bodies::<P>::free(ptr.expose_provenance(), layout.size(), manner(layout)) }
     }
 
     #[inline]
@@ -108,7 +109,9 @@ unsafe impl<P: Policy> GlobalAlloc for Casemate<P> {
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let old = Request::layout(layout);
         let new = Request { size: new_size, ..old };
-        address(or_die(heap(self).reallocate(ptr.expose_provenance(), Some(&old), &new)))
+        // SAFETY: as for `dealloc`.
+        let moved = unsafe { heap(self).reallocate(ptr.expose_provenance(), Some(&old), &new) };
+        address(or_die(moved))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Programs use [`Casemate`](crate::Casemate).
 
-#![expect(unsafe_code, reason = "zeroes what a policy that does not wipe hands out")]
+#![expect(unsafe_code, reason = "frees; zeroes what a policy that does not wipe hands out")]
 
 use crate::bodies::Bodies;
 use crate::heap::{Heap, Hook, Options};
@@ -18,6 +18,33 @@ pub use crate::request::{Claim, Request};
 
 /// The process's heap under a policy. Misuse ends the process, as with
 /// [`Casemate`](crate::Casemate), of which this is the form for other interfaces.
+///
+/// What acts upon an address is unsafe, here and in [`Heap`]: it may be that of an object which other
+/// code uses.
+///
+/// ```
+/// # use casemate::interface::{Claim, Interface};
+/// static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, || {});
+/// let free = |object: *mut u8| unsafe { HEAP.free(object, Claim::ANY) };
+/// let resize = |object, to| unsafe { HEAP.reallocate(object, Claim::ANY, to) };
+/// let take_over = |object| unsafe { HEAP.take_over(object) };
+/// # let _ = (free, resize, take_over);
+/// ```
+/// ```compile_fail,E0133
+/// # use casemate::interface::{Claim, Interface};
+/// # static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, || {});
+/// let free = |object: *mut u8| HEAP.free(object, Claim::ANY);
+/// ```
+/// ```compile_fail,E0133
+/// # use casemate::interface::{Claim, Interface};
+/// # static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, || {});
+/// let resize = |object, to| HEAP.reallocate(object, Claim::ANY, to);
+/// ```
+/// ```compile_fail,E0133
+/// # use casemate::interface::{Claim, Interface};
+/// # static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, || {});
+/// let take_over = |object| HEAP.take_over(object);
+/// ```
 pub struct Interface<P: Policy> {
     options: Options,
     policy: PhantomData<P>,
@@ -48,12 +75,14 @@ impl<P: Policy> Interface<P> {
         if request.size == 0 {
             return self.allocate_nothing(request.align, request.origin);
         }
-        let manner = Manner::new(request.align.trailing_zeros(), request.origin);
+        // An alignment that is none counts as the power of two that divides it.
+        let manner = Manner::new(request.align.trailing_zeros() & 63, request.origin);
         Bodies::<P>::allocate(request.size, manner, &self.options)
     }
 
     #[cold]
     fn allocate_nothing(&self, align: usize, origin: Origin) -> *mut u8 {
+        let align = 1 << (align.trailing_zeros() & 63);
         address(or_die(self.heap().allocate_nothing(Request { size: 0, align, origin })))
     }
 
@@ -69,27 +98,41 @@ impl<P: Policy> Interface<P> {
     }
 
     /// Frees an object of which the caller says this. Not null.
+    ///
+    /// # Safety
+    /// That of [`Heap::free`].
     #[inline(always)]
-    pub fn free(&self, object: *mut u8, claim: Claim) {
+    pub unsafe fn free(&self, object: *mut u8, claim: Claim) {
         let at = object.expose_provenance();
-        match claim.manner() {
-            Some((manner, Some(size), true)) => Bodies::<P>::free(at, size, manner),
-            Some((manner, None, align)) => Bodies::<P>::free_any(at, manner, align),
-            _ => or_die(self.heap().free_claiming(at, claim)),
+        // SAFETY: the caller's.
+        unsafe {
+            match claim.manner() {
+                Some((manner, Some(size), true)) => Bodies::<P>::free(at, size, manner),
+                Some((manner, None, align)) => Bodies::<P>::free_any(at, manner, align),
+                _ => or_die(self.heap().free_claiming(at, claim)),
+            }
         }
     }
 
     /// Gives an object, of which the caller says this, another size. Null: no memory, and the
     /// object stays as it is.
-    pub fn reallocate(&self, object: *mut u8, claim: Claim, new: Request) -> *mut u8 {
+    ///
+    /// # Safety
+    /// That of [`Heap::reallocate`].
+    pub unsafe fn reallocate(&self, object: *mut u8, claim: Claim, new: Request) -> *mut u8 {
         let at = object.expose_provenance();
-        address(or_die(self.heap().reallocate_claiming(at, claim, &new)))
+        // SAFETY: the caller's.
+        address(or_die(unsafe { self.heap().reallocate_claiming(at, claim, &new) }))
     }
 
     /// The bytes of an object that the program may use, and does from now on; see
     /// [`Heap::take_over`].
-    pub fn take_over(&self, object: *mut u8) -> usize {
-        or_die(self.heap().take_over(object.expose_provenance()))
+    ///
+    /// # Safety
+    /// That of [`Heap::take_over`].
+    pub unsafe fn take_over(&self, object: *mut u8) -> usize {
+        // SAFETY: the caller's.
+        or_die(unsafe { self.heap().take_over(object.expose_provenance()) })
     }
 
     /// The most bytes that may be accessed from here on; see [`Heap::bytes_behind`].

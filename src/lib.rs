@@ -17,8 +17,8 @@
 //!
 //! # Layers
 //!
-//! The modules are public for tests, fuzzers and those who audit them; programs need what is
-//! re-exported here. Dependencies point down only:
+//! Some modules are public for tests, fuzzers and those who audit them; programs need what is
+//! re-exported here. What acts upon addresses is `unsafe`, or private. Dependencies point down only:
 //!
 //! ```text
 //! faces       Casemate, protections, stats, verify, interface; secure: for keys and passwords
@@ -38,15 +38,13 @@ pub mod policy;
 pub mod record;
 pub mod request;
 pub mod size_class;
-pub mod slab;
-pub mod sync;
 pub mod units;
 pub mod violation;
 
 #[cfg(not(loom))]
 mod bodies;
 #[cfg(not(loom))]
-pub mod canary;
+mod canary;
 #[cfg(not(loom))]
 mod copy;
 #[cfg(all(test, not(loom)))]
@@ -60,27 +58,40 @@ mod global_alloc;
 #[cfg(not(loom))]
 pub mod heap;
 #[cfg(not(loom))]
+#[doc(hidden)]
+pub mod inside;
+#[cfg(not(loom))]
 pub mod interface;
 #[cfg(not(loom))]
-pub mod large;
+mod large;
 #[cfg(not(loom))]
-pub mod nothing;
-pub mod os;
+mod nothing;
+#[cfg(not(loom))]
+mod os;
 #[cfg(not(loom))]
 mod process;
 #[cfg(not(loom))]
-pub mod rng;
+mod rng;
 #[cfg(all(not(loom), feature = "secure"))]
 pub mod secure;
 #[cfg(not(loom))]
-pub mod wipe;
+mod slab;
+#[cfg(not(loom))]
+mod sync;
+#[cfg(not(loom))]
+mod wipe;
+
+// For the model checker's tests, which call the protocols themselves: no program is built so.
+#[cfg(loom)]
+pub mod os;
+#[cfg(loom)]
+pub mod slab;
+#[cfg(loom)]
+pub mod sync;
 
 #[cfg(not(loom))]
 pub use global_alloc::{Casemate, protections, stats, usage, verify};
 #[cfg(not(loom))]
 pub use heap::{ClassStats, Hook, ProtectionReport, Stats, Usage, Verified};
 pub use policy::{Full, Light, Policy, Strict};
-#[cfg(not(loom))]
-#[doc(hidden)]
-pub use process::start_up_page;
 pub use violation::{Kind, Place, Violation};

@@ -265,18 +265,23 @@ fn nothing<P: Named>() {
         if round % 3 == 0
             && let Some((at, align)) = some.pop()
         {
-            P::heap().free(at, Claim::exact(request(align)));
+            // SAFETY: allocated above, of no bytes; so for those below.
+            unsafe { P::heap().free(at, Claim::exact(request(align))) };
         }
     }
     disarm();
     let grown = Request { size: 50, ..request(16) };
     for (i, (at, align)) in some.into_iter().enumerate() {
         if i % 2 == 0 && align == 16 {
-            let object = P::heap().reallocate(at, Claim::exact(request(align)), grown);
-            assert!(!object.is_null());
-            P::heap().free(object, Claim::exact(grown));
+            // SAFETY: as above; the answer is freed by nobody else.
+            unsafe {
+                let object = P::heap().reallocate(at, Claim::exact(request(align)), grown);
+                assert!(!object.is_null());
+                P::heap().free(object, Claim::exact(grown));
+            }
         } else {
-            P::heap().free(at, Claim::exact(request(align)));
+            // SAFETY: as above.
+            unsafe { P::heap().free(at, Claim::exact(request(align))) };
         }
     }
     recover::<P>(Held::default());

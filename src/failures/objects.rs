@@ -110,19 +110,22 @@ impl Object {
     /// Looks at it and frees it.
     pub fn free<P: Named>(self) {
         self.check();
-        P::heap().free(self.pointer(), self.claim());
+        // SAFETY: this one's, which ends here.
+        unsafe { P::heap().free(self.pointer(), self.claim()) };
     }
 
     /// What must not be done.
     pub fn free_again<P: Named>(self) {
-        P::heap().free(self.pointer(), self.claim());
+        // SAFETY: not live any more: misuse, which is found.
+        unsafe { P::heap().free(self.pointer(), self.claim()) };
     }
 
     /// Gives it another size; it stays as it is if there is no memory.
     pub fn resize<P: Named>(self, size: usize) -> Object {
         self.check();
         let wanted = Request { size, ..self.request() };
-        let got = P::heap().reallocate(self.pointer(), self.claim(), wanted);
+        // SAFETY: this one's; only the answer is used from now on.
+        let got = unsafe { P::heap().reallocate(self.pointer(), self.claim(), wanted) };
         if got.is_null() {
             self.check();
             return self;

@@ -11,9 +11,9 @@ use std::{env, eprintln, format, println, process};
 
 /// Set in the process that runs the sweep of one test.
 const CASE: &str = "CASEMATE_FAILURES_CASE";
-/// Set for the long sweep: every call number, every error.
+/// Set for the long sweep: every call number, every error that the code tells from others.
 const LONG: &str = "CASEMATE_FAILURES_LONG";
-/// For one run alone, as a finding names it.
+/// For one run alone, as a finding names it, or for one workload alone, by its name.
 const ONLY: &str = "CASEMATE_FAILURES_ONLY";
 /// What the test binary says of a kernel that gives neither randomness nor address space.
 const START_UP: &str = "casemate: the kernel gave no randomness or no address space\n";
@@ -33,6 +33,9 @@ pub struct Workload {
 
 /// Of a workload for which nothing has to be prepared.
 pub fn as_it_is() {}
+
+/// As many kinds of errors as the code tells apart for one call.
+const KINDS: usize = 3;
 
 /// How a sequence of failures goes on.
 const FOR_EVER: u64 = u64::MAX;
@@ -65,18 +68,20 @@ pub fn sweep(name: &str, workloads: &[Workload], expected: &[Call]) {
 
 fn conduct(workloads: &[Workload], expected: &[Call]) {
     let long = env::var_os(LONG).is_some();
+    let runs = |workload: &Workload| if long { u64::MAX } else { workload.runs };
     let mut sum = Sum::new();
     if let Ok(only) = env::var(ONLY) {
         for workload in workloads {
-            if let Some(plan) = only.strip_prefix(workload.name).and_then(parse) {
+            if only == workload.name {
+                sum.sweep(workload, runs(workload), long);
+            } else if let Some(plan) = only.strip_prefix(workload.name).and_then(parse) {
                 sum.run(workload, &Plan { never: workload.never, ..plan });
             }
         }
     } else {
         for workload in workloads {
-            let runs = if long { u64::MAX } else { workload.runs };
-            if runs > 0 {
-                sum.sweep(workload, runs, long);
+            if runs(workload) > 0 {
+                sum.sweep(workload, runs(workload), long);
             }
         }
         sum.fail_what_follows_failures(expected);
@@ -132,10 +137,15 @@ impl Sum {
         let began = std::time::Instant::now();
         for (i, (_, more, half)) in WAYS.into_iter().enumerate() {
             // Any of them, by its number among all. Nothing at all works, and what fails is half
-            // done: no kernel is like that.
-            let numbers = if half && more == FOR_EVER { 0 } else { runs };
+            // done: no kernel is like that. In the long form one alone has its turn below, by its
+            // number among its kind.
+            let numbers = match (more, half) {
+                (FOR_EVER, true) => 0,
+                (0, _) if long => 0,
+                _ => runs,
+            };
             for first in spread(calls, numbers, i as u64) {
-                let errors = if long { 0..4 } else { first as usize..first as usize + 1 };
+                let errors = if long { 0..KINDS } else { first as usize..first as usize + 1 };
                 for error in errors {
                     let calls = Calls::ALL;
                     let plan = Plan { calls, first, more, error, half, never: workload.never };
@@ -150,11 +160,17 @@ impl Sum {
                 }
                 let made = plain.0[call as usize];
                 for first in spread(made, (runs / 10).max(1), i as u64 * 7 + call as u64) {
-                    for error in 0..if long { call.errors().len() } else { 1 } {
-                        let error = if long { error } else { first as usize + i };
-                        let calls = Calls::only(call);
-                        let plan = Plan { calls, first, more, error, half, never: workload.never };
-                        self.run(workload, &plan);
+                    let calls = Calls::only(call);
+                    let plan = Plan { calls, first, more, error: 0, half, never: workload.never };
+                    match (long, half) {
+                        // Only for want of memory.
+                        (true, true) => drop(self.run(workload, &plan)),
+                        (true, false) => call.kinds().for_each(|error| {
+                            self.run(workload, &Plan { error, ..plan });
+                        }),
+                        (false, _) => {
+                            self.run(workload, &Plan { error: first as usize + i, ..plan });
+                        }
                     }
                 }
             }
@@ -284,6 +300,18 @@ fn plans_are_read_as_they_are_written() {
             assert_eq!(parse(&show(&plan)), Some(plan));
         }
     }
+}
+
+#[test]
+fn no_call_has_more_kinds_of_errors() {
+    for &call in Call::EACH {
+        let kinds: Vec<_> = call.kinds().collect();
+        assert_eq!(kinds.first(), Some(&0), "{call:?}");
+        assert!(kinds.iter().all(|&error| error < KINDS), "{call:?}: {kinds:?}");
+    }
+    assert_eq!(Call::Guard.kinds().collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(Call::MapAnywhere.kinds().collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(Call::Random.kinds().collect::<Vec<_>>(), [0]);
 }
 
 #[test]

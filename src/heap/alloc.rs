@@ -24,10 +24,13 @@ pub type Object = Option<NonNull<u8>>;
 impl<O: Os, P: Policy> Heap<'_, O, P> {
     /// Memory for a request, all zero unless the policy does not wipe.
     ///
-    /// `None` when memory, address space or a limit is exhausted. An error is misuse found on the
-    /// way: the process must end.
+    /// `None` when memory, address space or a limit is exhausted, and for an alignment that is no
+    /// power of two. An error is misuse found on the way: the process must end.
     #[inline(always)]
     pub fn allocate(self, request: Request) -> Outcome<Object> {
+        if !request.align.is_power_of_two() {
+            return Ok(None);
+        }
         let Some(class) = classify(request.size, request.align, self.plan().page_shift) else {
             return self.allocate_rest(request.size, request.align, request.origin);
         };

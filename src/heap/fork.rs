@@ -32,7 +32,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Before a fork: nobody is in the middle of anything that is behind a lock; unless this is a
     /// handler that interrupted such a call, which then goes on, on both sides.
-    pub fn before_fork(&self) {
+    pub(super) fn before_fork(&self) {
         if !super::start::is_ready(self.frozen) {
             return;
         }
@@ -50,7 +50,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// After a fork, in the parent.
-    pub fn after_fork_in_parent(&self) {
+    pub(super) fn after_fork_in_parent(&self) {
         if super::start::is_ready(self.frozen) {
             self.shared().forks.fetch_add(1, Relaxed);
             self.release_locks();
@@ -58,7 +58,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// After a fork, in the child.
-    pub fn after_fork_in_child(&self) -> Outcome<()> {
+    pub(super) fn after_fork_in_child(&self) -> Outcome<()> {
         if !super::start::is_ready(self.frozen) {
             return Ok(());
         }

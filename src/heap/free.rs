@@ -1,6 +1,6 @@
 //! Layer: heap. Free: decoding the pointer, the owner's path, and the path of everyone else.
 
-#![expect(unsafe_code, reason = "turns decoded slots into memory")]
+#![expect(unsafe_code, reason = "frees: turns decoded slots into memory")]
 
 use super::alloc::{owns, place};
 use super::bin::Bin;
@@ -32,17 +32,23 @@ pub(super) struct Found<'f> {
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Frees the object at `at`, allocated by this request where the interface knows it.
+    ///
+    /// # Safety
+    /// If a live object of this heap starts at `at`, it is the caller's to free, and nobody uses it
+    /// from now on. Every other address is misuse that is found.
     #[inline(always)]
-    pub fn free(self, at: usize, request: Option<Request>) -> Outcome<()> {
-        match request {
-            Some(request) => self.free_claiming(at, Claim::exact(request)),
-            None => self.free_claiming(at, Claim::ANY),
-        }
+    pub unsafe fn free(self, at: usize, request: Option<Request>) -> Outcome<()> {
+        let claim = request.map_or(Claim::ANY, Claim::exact);
+        // SAFETY: the caller's.
+        unsafe { self.free_claiming(at, claim) }
     }
 
     /// Frees the object at `at`, of which the caller says this.
+    ///
+    /// # Safety
+    /// That of [`free`](Heap::free).
     #[inline(always)]
-    pub fn free_claiming(self, at: usize, claim: Claim) -> Outcome<()> {
+    pub unsafe fn free_claiming(self, at: usize, claim: Claim) -> Outcome<()> {
         match self.free_fast(&O::thread(), at, claim) {
             Some(Freed::Done) => Ok(()),
             Some(Freed::Ripe) => self.free_ripe(at),

@@ -168,20 +168,25 @@ impl Frozen {
         self.ready.store(1, Ordering::Release);
     }
 
+    /// The plan of a heap that has started.
+    pub fn started(&self) -> Option<&Plan> {
+        self.is_ready().then(|| self.plan())
+    }
+
     /// The plan: [`Plan::EMPTY`] before start-up.
     ///
     /// A thread that has not yet seen the heap started may see an unfinished plan while another
     /// starts it; every entry therefore goes through [`is_ready`](Frozen::is_ready) or a thread heap
     /// of its own first, except the class look-up, which needs only the page size.
     #[inline(always)]
-    pub fn plan(&self) -> &Plan {
+    pub(crate) fn plan(&self) -> &Plan {
         // SAFETY: see the `Sync` implementation.
         unsafe { &*self.plan.get() }
     }
 
     /// A heap of the table by number, cut to the table's size.
     #[inline(always)]
-    pub fn heap(&self, index: usize) -> &ThreadHeap {
+    pub(super) fn heap(&self, index: usize) -> &ThreadHeap {
         let table = self.heaps.load(Ordering::Relaxed);
         let index = index & self.mask.load(Ordering::Relaxed);
         // SAFETY: before start-up the mask is 0 and the table is `NOBODY`. Afterwards the index is
@@ -195,19 +200,19 @@ impl Frozen {
     /// The heap that a thread's word names, where the forms for known slot sizes hold; else the
     /// table's first entry, which nobody owns.
     #[inline(always)]
-    pub fn quick_heap(&self, word: u32) -> &ThreadHeap {
+    pub(super) fn quick_heap(&self, word: u32) -> &ThreadHeap {
         let offset = word as usize & self.quick.load(Ordering::Relaxed);
         // SAFETY: as for `heap`: the mask leaves a multiple of the stride below the table's size.
         unsafe { &*self.heaps.load(Ordering::Relaxed).byte_add(offset) }
     }
 
     /// Most heaps the table can hold.
-    pub fn most_heaps(&self) -> usize {
+    pub(super) fn most_heaps(&self) -> usize {
         self.mask.load(Ordering::Relaxed) + 1
     }
 
     /// Where the page lies, for making it read-only.
-    pub fn extent(&self) -> (usize, usize) {
+    pub(crate) fn extent(&self) -> (usize, usize) {
         ((&raw const *self).expose_provenance(), size_of::<Frozen>())
     }
 }

@@ -11,14 +11,14 @@
 //! ```
 
 mod alloc;
-pub mod bin;
+mod bin;
 mod claim;
 mod decay;
 mod entry;
 mod fast;
 mod fork;
 mod free;
-pub mod frozen;
+mod frozen;
 mod guarded;
 #[cfg(test)]
 mod held;
@@ -35,7 +35,7 @@ mod start;
 #[cfg(test)]
 mod starting;
 mod stats;
-pub mod thread_heap;
+pub(crate) mod thread_heap;
 mod trim;
 mod usable;
 mod usage;

@@ -12,7 +12,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     /// address is left (there are a million, 65,536 under a limit of address space), a slot
     /// like that of one byte.
     pub fn allocate_nothing(self, request: Request) -> Outcome<Object> {
-        if !self.ensure_started()? {
+        if !request.align.is_power_of_two() || !self.ensure_started()? {
             return Ok(None);
         }
         let given = self.shared().nothing.give::<O>(&self.plan().nothing, request.align);

@@ -19,13 +19,32 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     ///
     /// `old` is what it was allocated with, where the interface knows. What the object leaves
     /// behind, in its slot or elsewhere, is wiped.
-    pub fn reallocate(&self, at: usize, old: Option<&Request>, new: &Request) -> Outcome<Object> {
+    ///
+    /// # Safety
+    /// If a live object of this heap starts at `at`, it is the caller's to free, and nobody uses it
+    /// meanwhile, nor what of it is given up or was left behind afterwards. Every other address is
+    /// misuse that is found. The new alignment is a power of two.
+    pub unsafe fn reallocate(
+        &self,
+        at: usize,
+        old: Option<&Request>,
+        new: &Request,
+    ) -> Outcome<Object> {
         let claim = old.map_or(Claim::ANY, |&old| Claim::exact(old));
-        self.reallocate_claiming(at, claim, new)
+        // SAFETY: the caller's.
+        unsafe { self.reallocate_claiming(at, claim, new) }
     }
 
     /// The same for an object of which the caller says this.
-    pub fn reallocate_claiming(&self, at: usize, old: Claim, new: &Request) -> Outcome<Object> {
+    ///
+    /// # Safety
+    /// That of [`reallocate`](Heap::reallocate).
+    pub unsafe fn reallocate_claiming(
+        &self,
+        at: usize,
+        old: Claim,
+        new: &Request,
+    ) -> Outcome<Object> {
         if !super::start::is_ready(self.frozen) {
             return Err(Violation::new(Kind::ForeignPointer).at(Place::Unknown, at));
         }
@@ -84,7 +103,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // which is still live.
         unsafe { self.memory(found).copy_to(target.as_ptr(), size) };
         // What its caller says was compared before.
-        self.free_claiming(found.at, Claim::ANY)?;
+        // SAFETY: the caller of `reallocate` may free it, and its contents are in the new place.
+        unsafe { self.free_claiming(found.at, Claim::ANY)? };
         Ok(Some(target))
     }
 

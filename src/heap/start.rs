@@ -34,7 +34,7 @@ pub struct Options {
     /// Whether reports name addresses.
     pub addresses: bool,
     /// Whether the start-up page is a static, which may be made read-only for good.
-    pub for_good: bool,
+    pub(crate) for_good: bool,
 }
 
 /// Tries to find free address space before a rung is given up.

@@ -1,6 +1,8 @@
 //! Layer: heap. How many bytes there are: the whole slot, for programs that ask in order to use
 //! it, and what is left of an object behind any pointer into it.
 
+#![expect(unsafe_code, reason = "hands what was watched to the program")]
+
 use super::{Claim, Heap, Outcome};
 use crate::bitmap::bit;
 use crate::large;
@@ -14,9 +16,11 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     /// The bytes that the program may use of the object at `at`, and does from now on: what was
     /// watched between its end and its canary becomes part of it, zeroed.
     ///
-    /// The caller may use the object, so nobody frees or resizes it meanwhile; others look at its
-    /// canary only, which stays.
-    pub fn take_over(&self, at: usize) -> Outcome<usize> {
+    /// # Safety
+    /// If a live object of this heap starts at `at`, the caller may use all of it, and nobody frees or
+    /// resizes it meanwhile; others look at its canary only, which stays. Every other address is
+    /// misuse that is found.
+    pub unsafe fn take_over(&self, at: usize) -> Outcome<usize> {
         if !super::start::is_ready(self.frozen) {
             return Err(Violation::new(Kind::ForeignPointer).at(Place::Unknown, at));
         }

@@ -236,6 +236,7 @@ pub unsafe trait Os: Send + Sync + 'static {
 
 /// What memory for secrets needs beyond [`Os`]. Addresses and lengths in bytes, multiples of the
 /// page size; an error is the system's number for it. Nothing changes `errno`.
+#[cfg(feature = "secure")]
 pub trait Secrets: Os {
     /// Replaces a reservation of the caller's by memory that only this process sees
     /// (`memfd_secret`): zero-filled, locked, not dumped. Forked children see it, for writing too,

@@ -58,6 +58,7 @@ pub enum Rank {
     /// The table of large objects.
     Large = 8,
     /// Secure memory, which asks for no other.
+    #[cfg_attr(not(feature = "secure"), allow(dead_code, reason = "nobody else's"))]
     Secure = 16,
 }
 

@@ -34,12 +34,6 @@ impl SlotMemory {
         SlotMemory { start, len }
     }
 
-    /// Where it starts.
-    #[inline(always)]
-    pub fn start(self) -> usize {
-        self.start
-    }
-
     /// Whether it holds nothing but zeros.
     #[inline(always)]
     pub fn is_zero(self, wide: bool) -> bool {

@@ -65,9 +65,6 @@ impl Backing {
 pub struct Link(pub u32);
 
 impl Link {
-    /// The end of a list.
-    pub const NONE: Link = Link(0);
-
     /// A link to this slab.
     pub const fn to(slab: SlabId) -> Link {
         Link(slab.0 + 1)

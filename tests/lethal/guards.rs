@@ -8,7 +8,7 @@ use crate::purged;
 use crate::scene::Scene;
 use crate::setting::{Environment, Role, Setting, Target};
 use crate::verdict::End;
-use casemate::os::{Linux, Os};
+use casemate::inside::page_size;
 use std::ops::Range;
 
 pub const CASES: &[Case] = &[
@@ -120,7 +120,7 @@ fn out_of_large(scene: &Scene) {
 fn out_of_loose_large(scene: &Scene) {
     let layout = scene.target.loose();
     let at = scene.take(layout);
-    let end = at + layout.size().next_multiple_of(Linux::page_size());
+    let end = at + layout.size().next_multiple_of(page_size());
     expect(end);
     (at + layout.size()..=end).for_each(|at| write(at, 1));
 }

@@ -7,7 +7,7 @@ use crate::scene::Scene;
 use crate::setting::{Setting, Target, layout};
 use crate::verdict::{End, Exit};
 use crate::{memory, plan};
-use casemate::os::{Linux, Os};
+use casemate::inside::page_size;
 
 pub const CASES: &[Case] = &[
     Case { name: "slots in random order", run: slot_order, end: smallest },
@@ -77,7 +77,7 @@ fn slab_order(scene: &Scene) {
 /// more than 2^500 processes.
 fn region_offsets(_: &Scene) {
     let plan = plan::plan();
-    let page = Linux::page_size();
+    let page = page_size();
     let regular = |i: usize| plan.region[i].base == plan.slots + (i << plan.region_shift) + page;
     hold_if(!(0..plan.regions).all(regular));
 }
@@ -86,7 +86,7 @@ fn region_offsets(_: &Scene) {
 fn large_guards(scene: &Scene) {
     scene.take_many(scene.target.snug(), 20);
     let stats = casemate::stats();
-    hold_if(stats.large_guards > stats.large_live * 2 * Linux::page_size() as u64);
+    hold_if(stats.large_guards > stats.large_live * 2 * page_size() as u64);
 }
 
 /// The whole slot, and its canary, is gone when free returns. A neighbour keeps the slab.

@@ -1,12 +1,12 @@
 //! A thread's index into the heap table lies in its thread-local storage, where an overflow can
 //! reach it: whatever is written there must not give the thread another's heap.
+#![expect(unsafe_code, reason = "overwrites a thread's index")]
 
 use crate::matrix::{self, Case};
 use crate::scene::Scene;
 use crate::setting::{Role, Setting, Target, layout};
 use crate::verdict::End;
-use casemate::heap::thread_heap::ThreadHeap;
-use casemate::os::{Linux, Os};
+use casemate::inside::{HEAP_SHIFT, replace_thread_word, thread_word};
 use casemate::{Kind, Place};
 
 pub const CASES: &[Case] = &[
@@ -37,33 +37,39 @@ fn fault(setting: &Setting) -> Option<End> {
     (applies(setting) && setting.target == Target::Middle).then_some(End::FaultAnywhere)
 }
 
+/// Overwrites the thread's index, as a stray write does.
+fn forge(word: u32) {
+    // SAFETY: the heap's table is reserved; these cases look at what comes of it.
+    unsafe { replace_thread_word(word) };
+}
+
 /// The index of another thread, whose heap has slots of the kind ready.
 fn others_word(scene: &Scene) -> u32 {
     scene.take(scene.target.loose());
-    scene.home(|_| Linux::thread().word.get())
+    scene.home(|_| thread_word())
 }
 
 fn of_another(scene: &Scene) {
-    Linux::thread().word.set(others_word(scene));
+    forge(others_word(scene));
     scene.here.take(scene.target.loose());
 }
 
 fn of_another_free(scene: &Scene) {
     let layout = scene.target.loose();
     let mine = scene.here.take(layout);
-    Linux::thread().word.set(others_word(scene));
+    forge(others_word(scene));
     scene.here.free(mine, layout);
 }
 
 fn of_another_realloc(scene: &Scene) {
     let layout = scene.target.loose();
     let mine = scene.here.take(layout);
-    Linux::thread().word.set(others_word(scene));
+    forge(others_word(scene));
     scene.here.resize(mine, layout, layout.size() * 4);
 }
 
 fn of_guest(scene: &Scene) {
-    Linux::thread().word.set(1 << ThreadHeap::SHIFT);
+    forge(1 << HEAP_SHIFT);
     scene.here.take(scene.target.loose());
 }
 
@@ -71,15 +77,15 @@ fn of_abandoned(scene: &Scene) {
     let hand = scene.here;
     let ended = std::thread::spawn(move || {
         hand.churn(layout(200, 8), 70);
-        Linux::thread().word.get()
+        thread_word()
     });
     let word = ended.join().unwrap_or_default();
-    assert!(word >> ThreadHeap::SHIFT != 0);
-    Linux::thread().word.set(word);
+    assert!(word >> HEAP_SHIFT != 0);
+    forge(word);
     scene.here.take(scene.target.loose());
 }
 
 fn of_nobody(scene: &Scene) {
-    Linux::thread().word.set(0x00ff_ff00);
+    forge(0x00ff_ff00);
     scene.here.take(scene.target.loose());
 }

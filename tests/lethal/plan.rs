@@ -7,14 +7,14 @@ use std::ptr::with_exposed_provenance;
 
 /// Address and length of the start-up page.
 pub fn start_up_page() -> (usize, usize) {
-    casemate::start_up_page()
+    casemate::inside::start_up_page()
 }
 
 /// The plan of this process's heap, which has started.
 pub fn plan() -> &'static Plan {
     let frozen = with_exposed_provenance::<Frozen>(start_up_page().0);
     // SAFETY: the address is that of the process's static `Frozen`.
-    unsafe { &*frozen }.plan()
+    unsafe { &*frozen }.started().expect("a heap that has started")
 }
 
 /// The region that an address lies in, and the slab.

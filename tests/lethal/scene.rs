@@ -6,7 +6,7 @@ use crate::plan::share_group;
 use crate::setting::{Role, Setting, Target, layout};
 use crate::subject::{self, Subject};
 use crate::verdict::Exit;
-use casemate::os::{Linux, Os};
+use casemate::inside::{HEAP_SHIFT, replace_thread_word, thread_word};
 use std::alloc::Layout;
 use std::hint::black_box;
 use std::ptr::with_exposed_provenance_mut;
@@ -26,7 +26,8 @@ impl Hand {
     pub fn take(self, layout: Layout) -> usize {
         if self.guest {
             // The thread's next allocations are its first ones again: it never earns a heap.
-            Linux::thread().word.set(0);
+            // SAFETY: the thread is a guest and has no heap to forget.
+            unsafe { replace_thread_word(0) };
         }
         let at = black_box(self.subject.alloc(layout));
         if at.is_null() {
@@ -165,7 +166,7 @@ impl Scene {
 /// Makes enough allocations to earn a heap.
 fn become_owner(hand: Hand) {
     hand.churn(layout(200, 8), 70);
-    if Linux::thread().word.get() >> 8 == 0 {
+    if thread_word() >> HEAP_SHIFT == 0 {
         leave(Exit::SetUp);
     }
 }

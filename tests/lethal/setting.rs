@@ -1,7 +1,7 @@
 //! Where a case happens: which objects, whose, under which policy, on what kind of machine.
 
 use casemate::Place;
-use casemate::os::{Linux, Os};
+use casemate::inside::page_size;
 use casemate::size_class::classify;
 use std::alloc::Layout;
 use std::fmt;
@@ -64,7 +64,7 @@ impl Target {
             Target::Smallest => layout(8, 8),
             Target::Middle => layout(1080, 16),
             Target::Largest => layout(1 << 20, 16),
-            Target::Page => layout(Linux::page_size(), Linux::page_size()),
+            Target::Page => layout(page_size(), page_size()),
             Target::Large => layout(3 << 20, 16),
         }
     }
@@ -79,7 +79,7 @@ impl Target {
 
     /// Where reports say it lives.
     pub fn place(self) -> Place {
-        let (layout, shift) = (self.snug(), Linux::page_size().trailing_zeros());
+        let (layout, shift) = (self.snug(), page_size().trailing_zeros());
         match classify(layout.size(), layout.align(), shift) {
             Some(class) => Place::Slot(class.slot(shift) as u32),
             None => Place::Large,

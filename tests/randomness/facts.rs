@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "reads canaries and patterns behind objects")]
 
 use casemate::heap::{Frozen, Heap, Options, Request};
-use casemate::os::{Linux, Os};
+use casemate::inside::{Linux, unmap};
 use casemate::policy::Policy;
 use casemate::size_class::{CLASSES, SizeClass};
 use std::alloc::Layout;
@@ -119,7 +119,7 @@ impl Facts {
             object.expect("memory").addr().get()
         };
         take(8);
-        let plan = frozen.plan();
+        let plan = frozen.started().expect("a heap that has started");
         let page = |bytes: usize| (bytes >> plan.page_shift) as u64;
         let mut facts = Facts(vec![Vec::new(); Fact::ALL.len()]);
         let mut tell = |fact: Fact, number: u64| facts.0[fact as usize].push(number);
@@ -159,19 +159,24 @@ impl Facts {
             tell(Fact::Guard, page(at - start));
             tell(Fact::Guard, page(end - at - size));
             // Whatever is left would be in the way of the next heap of this process.
-            let _ = Linux::unmap(start, end - start);
+            // SAFETY: the object and its guards, of this heap alone.
+            unsafe { unmap(start, end - start) };
         }
         let churn = || {
             let at = take(wait);
-            heap.free(at, Some(Request::layout(layout(wait)))).expect("its object");
+            // SAFETY: just allocated, and used by nobody.
+            unsafe { heap.free(at, Some(Request::layout(layout(wait)))) }.expect("its object");
             at
         };
         let watched = churn();
         let frees = (0..1 << 20).take_while(|_| churn() != watched).count();
         tell(Fact::Wait, frees as u64);
         let (meta, span) = (plan.meta, plan.regions << plan.region_shift);
-        let _ = Linux::unmap(plan.slots, span + (1 << plan.page_shift) + plan.nothing.len);
-        let _ = Linux::unmap(meta.0, meta.1);
+        // SAFETY: this heap's alone, which nobody uses any more.
+        unsafe {
+            unmap(plan.slots, span + (1 << plan.page_shift) + plan.nothing.len);
+            unmap(meta.0, meta.1);
+        }
         facts
     }
 }

@@ -1,11 +1,12 @@
 //! Where slabs and regions lie, and reuse among many live objects: seen with the heap's plan at
 //! hand, on heaps made for the purpose.
+#![expect(unsafe_code, reason = "frees, and unmaps what its heaps leave")]
 
 use crate::heap::alone;
 use crate::statistics::{chi_square, limit};
 use casemate::Full;
 use casemate::heap::{Frozen, Heap, Options, Request, quarantine};
-use casemate::os::{Linux, Os};
+use casemate::inside::{Linux, unmap};
 use casemate::policy::{Policy, Set, Without};
 use casemate::size_class::{CLASSES, SizeClass, classify};
 use std::alloc::Layout;
@@ -20,9 +21,12 @@ fn on_a_heap<P: Policy, T: Send>(body: impl FnOnce(&Frozen, Heap<'_, Linux, P>) 
         let run = || {
             let frozen = Frozen::new();
             let result = body(&frozen, Heap::new(&frozen, &OPTIONS));
-            let plan = frozen.plan();
-            let _ = Linux::unmap(plan.slots, plan.regions << plan.region_shift);
-            let _ = Linux::unmap(plan.meta.0, plan.meta.1);
+            let plan = frozen.started().expect("a heap that has started");
+            // SAFETY: this heap's alone, which nobody uses any more.
+            unsafe {
+                unmap(plan.slots, plan.regions << plan.region_shift);
+                unmap(plan.meta.0, plan.meta.1);
+            }
             result
         };
         scope.spawn(run).join().unwrap()
@@ -47,7 +51,7 @@ fn first_slabs<P: Policy>(heaps: usize) -> (Vec<u32>, HashSet<usize>) {
                 .iter()
                 .filter_map(|&size| {
                     let at = allocate(heap, Layout::from_size_align(size, 8).ok()?);
-                    let plan = frozen.plan();
+                    let plan = frozen.started().expect("a heap that has started");
                     // The largest class serves less than its slot: that one is a large object.
                     let number = at.checked_sub(plan.slots)? >> plan.region_shift;
                     let region = plan.region.get(number).filter(|_| number < plan.regions)?;
@@ -98,7 +102,8 @@ fn distances<P: Policy>(size: usize, live: usize, rounds: usize) -> Vec<u32> {
             state ^= state >> 7;
             state ^= state << 17;
             let object = &mut objects[state as usize % live];
-            heap.free(*object, Some(Request::layout(layout))).unwrap();
+            // SAFETY: allocated here, and used by nobody.
+            unsafe { heap.free(*object, Some(Request::layout(layout))) }.unwrap();
             freed.insert(*object, clock);
             *object = allocate(heap, layout);
             if let Some(then) = freed.remove(object) {

@@ -65,7 +65,8 @@ pub extern "C" fn pvalloc(size: usize) -> *mut u8 {
 #[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn free_aligned_sized(object: *mut u8, align: usize, size: usize) {
     if !object.is_null() {
-        HEAP.free(object, named(Origin::Malloc, align).sized(size));
+        // SAFETY: the caller's.
+        unsafe { HEAP.free(object, named(Origin::Malloc, align).sized(size)) };
     }
 }
 

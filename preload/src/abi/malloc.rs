@@ -27,7 +27,8 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
 #[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn free(object: *mut u8) {
     if !object.is_null() {
-        HEAP.free(object, MALLOC);
+        // SAFETY: the caller's.
+        unsafe { HEAP.free(object, MALLOC) };
     }
 }
 
@@ -41,10 +42,12 @@ pub unsafe extern "C" fn realloc(object: *mut u8, size: usize) -> *mut u8 {
         return malloc(size);
     }
     if size == 0 {
-        HEAP.free(object, MALLOC);
+        // SAFETY: the caller's.
+        unsafe { HEAP.free(object, MALLOC) };
         return null_mut();
     }
-    or_exhausted(HEAP.reallocate(object, MALLOC, request(size, USUAL)))
+    // SAFETY: the caller's.
+    or_exhausted(unsafe { HEAP.reallocate(object, MALLOC, request(size, USUAL)) })
 }
 
 /// # Safety
@@ -65,6 +68,7 @@ pub unsafe extern "C" fn reallocarray(object: *mut u8, count: usize, size: usize
 #[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn free_sized(object: *mut u8, size: usize) {
     if !object.is_null() {
-        HEAP.free(object, Claim::usual(Origin::Malloc, USUAL).sized(size));
+        // SAFETY: the caller's.
+        unsafe { HEAP.free(object, Claim::usual(Origin::Malloc, USUAL).sized(size)) };
     }
 }

@@ -37,10 +37,13 @@ extern "C" fn allocate_aligned<const ORIGIN: u32>(size: usize, align: usize) -> 
     }
 }
 
+/// # Safety
+/// C++'s: `object` is null or one that its caller may delete.
 #[inline(always)]
-fn delete(object: *mut u8, claim: Claim) {
+unsafe fn delete(object: *mut u8, claim: Claim) {
     if !object.is_null() {
-        HEAP.free(object, claim);
+        // SAFETY: the caller's.
+        unsafe { HEAP.free(object, claim) };
     }
 }
 
@@ -104,28 +107,32 @@ macro_rules! operators {
         /// C++'s: `object` is null or one that its caller may delete.
         #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_name))]
         pub unsafe extern "C" fn $delete(object: *mut u8) {
-            delete(object, usual($origin));
+            // SAFETY: the caller's.
+            unsafe { delete(object, usual($origin)) };
         }
 
         /// # Safety
         /// C++'s: `object` is null or one that its caller may delete.
         #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_nothrow_name))]
         pub unsafe extern "C" fn $delete_nothrow(object: *mut u8, _: NoThrow) {
-            delete(object, usual($origin));
+            // SAFETY: the caller's.
+            unsafe { delete(object, usual($origin)) };
         }
 
         /// # Safety
         /// C++'s: `object` is null or one that its caller may delete.
         #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_sized_name))]
         pub unsafe extern "C" fn $delete_sized(object: *mut u8, size: usize) {
-            delete(object, usual($origin).sized(size));
+            // SAFETY: the caller's.
+            unsafe { delete(object, usual($origin).sized(size)) };
         }
 
         /// # Safety
         /// C++'s: `object` is null or one that its caller may delete.
         #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_aligned_name))]
         pub unsafe extern "C" fn $delete_aligned(object: *mut u8, align: usize) {
-            delete(object, aligned($origin, align));
+            // SAFETY: the caller's.
+            unsafe { delete(object, aligned($origin, align)) };
         }
 
         /// # Safety
@@ -136,14 +143,16 @@ macro_rules! operators {
             align: usize,
             _: NoThrow,
         ) {
-            delete(object, aligned($origin, align));
+            // SAFETY: the caller's.
+            unsafe { delete(object, aligned($origin, align)) };
         }
 
         /// # Safety
         /// C++'s: `object` is null or one that its caller may delete.
         #[cfg_attr(not(fuzzing), unsafe(export_name = $delete_aligned_sized_name))]
         pub unsafe extern "C" fn $delete_aligned_sized(object: *mut u8, size: usize, align: usize) {
-            delete(object, aligned($origin, align).sized(size));
+            // SAFETY: the caller's.
+            unsafe { delete(object, aligned($origin, align).sized(size)) };
         }
     };
 }

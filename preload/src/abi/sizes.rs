@@ -9,7 +9,11 @@ use super::HEAP;
 /// `object` is null or one that its caller may free.
 #[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub unsafe extern "C" fn malloc_usable_size(object: *mut u8) -> usize {
-    if object.is_null() { 0 } else { HEAP.take_over(object) }
+    if object.is_null() {
+        return 0;
+    }
+    // SAFETY: the caller's.
+    unsafe { HEAP.take_over(object) }
 }
 
 /// The most bytes that may be accessed from `at`, which may lie inside an object: to the object's

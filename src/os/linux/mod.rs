@@ -49,6 +49,7 @@ mod limits;
 mod map;
 mod probe;
 mod report;
+#[cfg(feature = "secure")]
 mod secret;
 #[cfg(feature = "secure")]
 pub(crate) mod terminal;

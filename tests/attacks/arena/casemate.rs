@@ -1,6 +1,6 @@
 //! The subject: Casemate through the functions that its C library is made of, and where a layout is
 //! part of the attack through `GlobalAlloc`.
-#![expect(unsafe_code, reason = "calls GlobalAlloc, rightly and wrongly")]
+#![expect(unsafe_code, reason = "frees, rightly and wrongly")]
 
 use super::heap::Heap;
 use casemate::interface::{Claim, Interface, Origin, Request};
@@ -34,12 +34,16 @@ impl<P: Policy> Heap for Interface<P> {
     }
 
     fn free(&self, at: usize) {
-        Interface::free(self, with_exposed_provenance_mut(at), Claim::from(Origin::Malloc));
+        // SAFETY: none where it matters: the attacks pass what must not be passed.
+        unsafe {
+            Interface::free(self, with_exposed_provenance_mut(at), Claim::from(Origin::Malloc))
+        }
     }
 
     fn free_sized(&self, at: usize, size: usize) {
         let claim = Claim::usual(Origin::Malloc, USUAL).sized(size);
-        Interface::free(self, with_exposed_provenance_mut(at), claim);
+        // SAFETY: none where it matters, as for `free`.
+        unsafe { Interface::free(self, with_exposed_provenance_mut(at), claim) }
     }
 
     fn allocate_layout(&self, layout: Layout) -> usize {
@@ -48,12 +52,14 @@ impl<P: Policy> Heap for Interface<P> {
     }
 
     fn free_layout(&self, at: usize, layout: Layout) {
-        // SAFETY: none where it matters: the attacks pass what must not be passed.
+        // SAFETY: none where it matters, as for `free`.
         unsafe { Casemate::<P>::new().dealloc(with_exposed_provenance_mut(at), layout) }
     }
 
     fn resize(&self, at: usize, size: usize) -> usize {
         let claim = Claim::from(Origin::Malloc);
-        self.reallocate(with_exposed_provenance_mut(at), claim, request(size)).expose_provenance()
+        // SAFETY: none where it matters, as for `free`.
+        unsafe { self.reallocate(with_exposed_provenance_mut(at), claim, request(size)) }
+            .expose_provenance()
     }
 }

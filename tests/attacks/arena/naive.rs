@@ -1,17 +1,19 @@
 //! The control: a heap as they were in the 1990s, under which every attack must take effect.
 //!
 //! ```text
-//! arena: top | list head | fast lists          chunk, free        chunk, in use
-//! +-------+------+---------+---+---            +-----------+      +-----------+
-//! | state | chunk| chunk   |   |  top           | prev size |      | (below's) |
-//! +-------+------+---------+---+---            | size    |P|      | size    |P|
+//! arena: top, break | fast lists | list head   chunk, free        chunk, in use
+//! +-------+------+---------+---+-----+         +-----------+      +-----------+
+//! | state | chunk| chunk   |   | top | break   | prev size |      | (below's) |
+//! +-------+------+---------+---+-----+         | size  |A|P|      | size  |A|P|
 //!                                              | next      |      | object    |
 //!                                              | prev      |      |           |
 //! ```
 //!
-//! Boundary tags and links lie next to the objects; P says that the chunk below is in use. Small
-//! chunks are reused last in, first out, and never merged; larger ones are merged and kept in one
-//! list. Nothing is checked, and freed memory keeps its contents.
+//! Boundary tags and links lie next to the objects; P says that the chunk below is in use, A that
+//! the chunk belongs to another arena, which the first word of its 64 MiB names. Small chunks are
+//! reused last in, first out, and merged only when a very large one is freed; others are merged at
+//! once and kept in one list. Where top is too small the break moves; if something else has moved
+//! it, what is left of top is freed. Nothing is checked, and freed memory keeps its contents.
 #![expect(unsafe_code, reason = "maps its arena")]
 
 use super::heap::Heap;
@@ -22,14 +24,24 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 const ARENA: usize = 256 << 20;
 /// Largest chunk that is kept in a fast list.
 const FAST: usize = 128;
+/// The break moves by multiples of this.
+const GROWTH: usize = 1 << 20;
+/// What an arena beside the first is aligned to.
+const HEAP: usize = 64 << 20;
+/// A freed chunk from which on the fast lists are emptied.
+const VERY_LARGE: usize = 64 << 10;
+/// From the arena's start: the break. The word before it is top.
+const BREAK: usize = 8;
+/// From the arena's start: the fast lists' heads, one for every 16 bytes from 32 on.
+const LISTS: usize = 16;
 /// From the arena's start: the list's head, a chunk without a size.
-const LIST: usize = 16;
-/// From the arena's start: the fast lists' heads, one for every 16 bytes.
-const LISTS: usize = 64;
+const LIST: usize = 80;
 /// From the arena's start: the first chunk.
 const FIRST: usize = 1024;
 /// The chunk below is in use.
 const P: usize = 1;
+/// The chunk belongs to another arena.
+const A: usize = 4;
 /// Bits of a size word that are no size.
 const FLAGS: usize = 15;
 
@@ -80,7 +92,8 @@ fn base() -> usize {
     put(base, base + FIRST);
     set(base + LIST, NEXT, base + LIST);
     set(base + LIST, PREV, base + LIST);
-    set(base + FIRST, SIZE, (ARENA - FIRST) | P);
+    put(base + BREAK, base + GROWTH);
+    set(base + FIRST, SIZE, (GROWTH - FIRST) | P);
     BASE.store(base, Ordering::Relaxed);
     base
 }
@@ -93,8 +106,8 @@ fn unlink(chunk: usize) {
 }
 
 /// Puts a chunk at the list's head.
-fn link(chunk: usize) {
-    let head = base() + LIST;
+fn link(arena: usize, chunk: usize) {
+    let head = arena + LIST;
     let first = get(head + NEXT);
     set(chunk, NEXT, first);
     set(chunk, PREV, head);
@@ -105,7 +118,7 @@ fn link(chunk: usize) {
 fn allocate(request: usize) -> usize {
     let (base, need) = (base(), need(request));
     if need <= FAST {
-        let list = base + LISTS + need / 16 * 8;
+        let list = fast_list(base, need);
         let chunk = get(list);
         if chunk != 0 {
             put(list, get(chunk + NEXT));
@@ -124,7 +137,7 @@ fn allocate(request: usize) -> usize {
                 let above = chunk + need;
                 set(above, SIZE, rest | P);
                 set(above + rest, BELOW, rest);
-                link(above);
+                link(base, above);
             } else {
                 flag_above(chunk, true);
             }
@@ -132,11 +145,11 @@ fn allocate(request: usize) -> usize {
         }
         chunk = get(chunk + PREV);
     }
-    let top = get(base);
-    let rest = size(top).wrapping_sub(need);
-    if size(top) < need {
+    if size(get(base)) < need && !grow(base, need) {
         return 0;
     }
+    let top = get(base);
+    let rest = size(top).wrapping_sub(need);
     let above = top.wrapping_add(need);
     set(above, SIZE, rest & !FLAGS | P);
     set(top, SIZE, need | get(top + SIZE) & P);
@@ -144,15 +157,67 @@ fn allocate(request: usize) -> usize {
     top + OBJECT
 }
 
+/// Moves the break. The new memory continues top, unless top does not end at the break.
+fn grow(base: usize, need: usize) -> bool {
+    let (top, end) = (get(base), get(base + BREAK));
+    let more = need.wrapping_add(GROWTH) & !(GROWTH - 1);
+    if more < need || more > base + ARENA - end {
+        return false;
+    }
+    put(base + BREAK, end + more);
+    if top + size(top) == end {
+        set(top, SIZE, (size(top) + more) | P);
+        return true;
+    }
+    put(base, end);
+    set(end, SIZE, more | P);
+    // Two chunks without contents in use end what is left.
+    let rest = size(top).wrapping_sub(32);
+    if rest >= 32 {
+        set(top, SIZE, rest | P);
+        set(top + rest, SIZE, 16 | P);
+        set(top + rest + 16, SIZE, 16 | P);
+        merge(base, top);
+    }
+    true
+}
+
+fn fast_list(arena: usize, bytes: usize) -> usize {
+    arena + LISTS + (bytes / 16 - 2) * 8
+}
+
 fn free(at: usize) {
-    let (base, mut chunk) = (base(), at - OBJECT);
-    let mut bytes = size(chunk);
-    if bytes <= FAST {
-        let list = base + LISTS + bytes / 16 * 8;
+    let chunk = at - OBJECT;
+    let bytes = size(chunk);
+    let arena = if get(chunk + SIZE) & A == 0 { base() } else { get(chunk & !(HEAP - 1)) };
+    if (32..=FAST).contains(&bytes) {
+        let list = fast_list(arena, bytes);
         set(chunk, NEXT, get(list));
         put(list, chunk);
         return;
     }
+    merge(arena, chunk);
+    if bytes >= VERY_LARGE {
+        consolidate(arena);
+    }
+}
+
+/// Merges what is in the fast lists.
+fn consolidate(arena: usize) {
+    for list in (32..=FAST).step_by(16).map(|bytes| fast_list(arena, bytes)) {
+        let mut chunk = get(list);
+        put(list, 0);
+        while chunk != 0 {
+            let next = get(chunk + NEXT);
+            merge(arena, chunk);
+            chunk = next;
+        }
+    }
+}
+
+/// Frees a chunk, together with free ones beside it.
+fn merge(arena: usize, mut chunk: usize) {
+    let mut bytes = size(chunk);
     if get(chunk + SIZE) & P == 0 {
         let below = get(chunk + BELOW);
         chunk = chunk.wrapping_sub(below);
@@ -160,9 +225,9 @@ fn free(at: usize) {
         unlink(chunk);
     }
     let above = chunk.wrapping_add(bytes);
-    if above == get(base) {
+    if above == get(arena) {
         set(chunk, SIZE, (bytes + size(above)) | P);
-        put(base, chunk);
+        put(arena, chunk);
         return;
     }
     let over = above.wrapping_add(size(above));
@@ -173,7 +238,7 @@ fn free(at: usize) {
     set(chunk, SIZE, bytes | P);
     set(chunk.wrapping_add(bytes), BELOW, bytes);
     flag_above(chunk, false);
-    link(chunk);
+    link(arena, chunk);
 }
 
 fn locked<R>(body: impl FnOnce() -> R) -> R {

@@ -70,6 +70,22 @@ pub const ALL: &[Scenario] = &[
         effect: Chance::Never,
         ends: &[slot(Kind::Overflow, 272)],
     },
+    Scenario {
+        name: "house of orange",
+        technique: "overflow into the size of the top chunk, which a larger request then frees; overflow into its links (HITCON 2016)",
+        goal: "the static pointer to the list of open files is overwritten",
+        run: orange,
+        effect: Chance::Never,
+        ends: &[slot(Kind::Overflow, 272), Ending::Fault],
+    },
+    Scenario {
+        name: "house of mind",
+        technique: "overflow into the next chunk's flags: it is freed to a forged arena, found by its address (Malloc Maleficarum, 2005; how2heap: house of mind, fastbin)",
+        goal: "a static variable is overwritten with an object's address",
+        run: mind,
+        effect: Chance::Never,
+        ends: &[slot(Kind::Overflow, 96), slot(Kind::Underflow, 96)],
+    },
 ];
 
 /// Words that make `at` a free chunk below the one that starts `size` bytes further on.
@@ -164,5 +180,50 @@ fn force(f: &Field) {
     let top = a + 256;
     f.try_take((variable(64) - 32).wrapping_sub(top));
     f.goal(is_variable(f.try_take(24)));
+    f.free(a);
+}
+
+/// Frees nothing before it has won.
+fn orange(f: &Field) {
+    let (files, real, forged) = (variable(8), variable(16), variable(512));
+    put(files, real);
+    let a = f.take(264);
+    // Top must still end at a page, and there must be a page of it.
+    let top = get(a + 264) & 0xfff | 0x1000 | 1;
+    put(a + 264, top);
+    f.take(0x5000);
+    // The links of what is now a free chunk lead to the list's pointer and to a file.
+    Field::put_all(a + 264, &[96 | 1, forged, files - 16]);
+    f.take(10);
+    f.goal(get(files) != real);
+    f.free(a);
+}
+
+/// What the arenas of glibc beside the first one are aligned to.
+const ARENA: usize = 64 << 20;
+/// An object that is not a mapping of its own in glibc.
+const PIECE: usize = 120_000;
+
+fn mind(f: &Field) {
+    // The fast list of chunks of 96 bytes in the forged arena, and its limit on sizes.
+    let (lists, limit) = (variable(2), variable(273));
+    let target = lists + (96 / 16 - 2) * 8;
+    let arena = lists - 16;
+    Field::put_all(limit, &[1 << 20; 2]);
+    // Objects until one of them lies where the record of the arena is looked for.
+    let record = (0..ARENA / PIECE + 2).find_map(|_| {
+        let at = f.take(PIECE);
+        let record = (at + PIECE) & !(ARENA - 1);
+        (record >= at).then_some(record)
+    });
+    let filler = f.take_many::<7>(88);
+    let [a, b, _] = f.take_many(88);
+    if let Some(record) = record {
+        put(record, arena);
+    }
+    f.free_all(&filler);
+    put(a + 88, 96 | 4 | 1);
+    f.free(b);
+    f.goal(get(target) == Field::chunk(b));
     f.free(a);
 }

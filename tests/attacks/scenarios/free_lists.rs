@@ -54,6 +54,14 @@ pub const ALL: &[Scenario] = &[
         effect: Chance::Never,
         ends: &[slot(Kind::InteriorPointer, 224)],
     },
+    Scenario {
+        name: "house of rabbit",
+        technique: "stale write to a free object's link, to a forged chunk; when the free lists are consolidated it is among the sorted chunks, where its size is overwritten (shift-crops, 2017)",
+        goal: "an allocation overlaps a live object",
+        run: rabbit,
+        effect: Chance::Never,
+        ends: &[slot(Kind::WriteAfterFree, 48)],
+    },
 ];
 
 fn poisoning(f: &Field) {
@@ -132,4 +140,30 @@ fn spirit_within(f: &Field) {
     let forged = forge(a + 32);
     f.free(forged);
     f.goal(Field::overlap((f.take(56), 56), (a, 200)));
+}
+
+fn rabbit(f: &Field) {
+    let filler = f.take_many::<7>(40);
+    let a = f.take(40);
+    // The attacker's, the victim's, the attacker's.
+    let [low, live, high] = [f.take(1000), f.take(200), f.take(200)];
+    let last = f.take(70_000);
+    f.free_all(&filler);
+    let page = Field::mask(filler[0]);
+    // What a link at this place is combined with.
+    let mask = |at: usize| if page == 0 { 0 } else { at >> 12 };
+    // In its fast list a chunk must be followed by others in use.
+    let forged = low + 64;
+    Field::put_all(forged, &[0, 48 | 1, mask(forged + 16), 0, 0, 0]);
+    Field::put_all(forged + 48, &[0, 48 | 1, 0, 0, 0, 0, 0, 48 | 1]);
+    f.free(a);
+    put(a, forged ^ mask(a));
+    f.free(last);
+    // It now reaches into the other buffer.
+    let size = 1008 + 208 - 64 + 48;
+    put(forged + 8, size | 1);
+    Field::put_all(high + 48, &[size, 48]);
+    let at = f.try_take(size - 8);
+    f.goal(at != 0 && Field::overlap((at, size - 8), (live, 200)));
+    f.go_on(40);
 }

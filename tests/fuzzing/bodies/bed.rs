@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::reach::page;
 use super::second::Who;
 use casemate::heap::{Claim, Frozen, Heap, Options, Plan, Request};
-use casemate::os::{Linux, Os};
+use casemate::inside::{Linux, replace_thread_word, unmap};
 use casemate::{Policy, Verified, Violation};
 use std::alloc::Layout;
 use std::ptr::{NonNull, with_exposed_provenance_mut};
@@ -43,7 +43,8 @@ impl<P: Policy> Bed<P> {
         heap.start().expect("there is address space for a heap");
         for (i, who) in Who::ALL.into_iter().enumerate() {
             let word = if guests >> i & 1 != 0 { 0 } else { GUEST };
-            who.does(move || Linux::thread().word.set(word));
+            // SAFETY: no heap's number.
+            who.does(move || unsafe { replace_thread_word(word) });
         }
         Bed { heap, frozen, fault, guests, last: (Layout::new::<()>(), 0), large: Vec::new() }
     }
@@ -51,7 +52,7 @@ impl<P: Policy> Bed<P> {
     /// Where everything is.
     pub fn plan(&self) -> &Plan {
         // SAFETY: as in `new`.
-        unsafe { &*self.frozen }.plan()
+        unsafe { &*self.frozen }.started().expect("started by `new`")
     }
 
     /// The heap itself.
@@ -78,16 +79,19 @@ impl<P: Policy> Bed<P> {
         Ok(at)
     }
 
-    /// Frees, saying this.
+    /// Frees, saying this. What is live the body's model takes for gone, or the call for refused.
     pub fn free(&self, who: Who, at: usize, claim: Claim) -> Said<()> {
         let heap = self.heap;
-        self.fault.hear(who.does(move || heap.free_claiming(at, claim)))
+        // SAFETY: the heap's objects are the body's alone, which does not touch this one any more.
+        self.fault.hear(who.does(move || unsafe { heap.free_claiming(at, claim) }))
     }
 
     /// Resizes: an address, or 0.
     pub fn resize(&mut self, who: Who, at: usize, claim: Claim, new: Request) -> Said<usize> {
         let heap = self.heap;
-        let resized = who.does(move || heap.reallocate_claiming(at, claim, &new).map(address));
+        // SAFETY: as for `free`; a layout's alignment.
+        let resized =
+            who.does(move || unsafe { heap.reallocate_claiming(at, claim, &new) }.map(address));
         let at = self.fault.hear(resized)?;
         if self.fault == Fault::Loses && at != 0 {
             // SAFETY: live with a byte at least; the body's threads wait for this one.
@@ -137,9 +141,11 @@ impl<P: Policy> Bed<P> {
         let walk = |who: Who| self.fault.hear(who.does(move || heap.verify()));
         let (mut all, second) = (walk(Who::First)?, walk(Who::Second)?);
         // A thread without a heap sees what is nobody's.
-        let word = Linux::thread().word.replace(0);
+        // SAFETY: of no heap; then that of this thread's.
+        let word = unsafe { replace_thread_word(0) };
         let common = self.fault.hear(heap.verify());
-        Linux::thread().word.set(word);
+        // SAFETY: as above.
+        unsafe { replace_thread_word(word) };
         all.objects = (all.objects + second.objects).saturating_sub(common?.objects);
         Ok(all)
     }
@@ -148,16 +154,21 @@ impl<P: Policy> Bed<P> {
 impl<P: Policy> Drop for Bed<P> {
     fn drop(&mut self) {
         for who in Who::ALL {
-            who.does(|| Linux::thread().word.set(0));
+            // SAFETY: of no heap.
+            who.does(|| unsafe { replace_thread_word(0) });
         }
         let plan = *self.plan();
         let (slots, nothing) = (plan.slots, plan.nothing);
-        let _ = Linux::unmap(slots, nothing.start + nothing.len - slots);
-        let _ = Linux::unmap(plan.meta.0, plan.meta.1);
+        // SAFETY: this heap's alone, which nobody uses any more.
+        unsafe {
+            unmap(slots, nothing.start + nothing.len - slots);
+            unmap(plan.meta.0, plan.meta.1);
+        }
         for &(at, size) in &self.large {
             let (start, guards) = (at & !(page() - 1), GUARD_PAGES * page());
             let end = (at + size).next_multiple_of(page());
-            let _ = Linux::unmap(start - guards, end - start + 2 * guards);
+            // SAFETY: an object of this heap's and its guards, or what it left there.
+            unsafe { unmap(start - guards, end - start + 2 * guards) };
         }
         // SAFETY: made by `new`; both threads have forgotten the heap.
         drop(unsafe { Box::from_raw(self.frozen) });

@@ -9,7 +9,7 @@ use std::ptr::with_exposed_provenance;
 
 /// Bytes of a page of this machine.
 pub fn page() -> usize {
-    <casemate::os::Linux as casemate::os::Os>::page_size()
+    casemate::inside::page_size()
 }
 
 thread_local! {

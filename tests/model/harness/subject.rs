@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "calls an allocator by its unsafe interface")]
 
 use casemate::heap::{Frozen, Heap, Options, Request};
-use casemate::os::{Linux, Os};
+use casemate::inside::{Linux, unmap};
 use casemate::policy::Set;
 use casemate::{Policy, Verified};
 use std::alloc::Layout;
@@ -72,7 +72,7 @@ impl<P: Policy> Own<P> {
 
     /// Remembers a large object, for the heap's end.
     fn note(&self, object: *mut u8, size: usize) {
-        let plan = self.1.frozen.plan();
+        let Some(plan) = self.1.frozen.started() else { return };
         let inside = object.addr().wrapping_sub(plan.slots) < plan.regions << plan.region_shift;
         if !object.is_null() && !inside {
             let mut large = self.1.large.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,13 +102,16 @@ impl<P: Policy> Subject for Own<P> {
     }
 
     unsafe fn free(&self, object: *mut u8, layout: Layout) -> Outcome<()> {
-        said(self.0.free(object.expose_provenance(), Some(Request::layout(layout))))
+        // SAFETY: the caller's.
+        said(unsafe { self.0.free(object.expose_provenance(), Some(Request::layout(layout))) })
     }
 
     unsafe fn reallocate(&self, object: *mut u8, layout: Layout, size: usize) -> Outcome<*mut u8> {
         let old = Request::layout(layout);
         let new = Request { size, ..old };
-        let moved = said(self.0.reallocate(object.expose_provenance(), Some(&old), &new))?;
+        // SAFETY: the caller's.
+        let moved = unsafe { self.0.reallocate(object.expose_provenance(), Some(&old), &new) };
+        let moved = said(moved)?;
         let moved = moved.map_or(null_mut(), |object| object.as_ptr());
         self.note(moved, size);
         Ok(moved)
@@ -123,17 +126,21 @@ impl<P: Policy> Subject for Own<P> {
     }
 
     fn discard(&self) {
-        let plan = self.1.frozen.plan();
+        let Some(plan) = self.1.frozen.started() else { return };
         let nothing = plan.nothing;
         // Else shrinking a failure would run out of address space after some twenty heaps, and a
         // fuzzer of mappings.
-        let _ = Linux::unmap(plan.slots, nothing.start + nothing.len - plan.slots);
-        let _ = Linux::unmap(plan.meta.0, plan.meta.1);
+        // SAFETY: this heap's alone, which nobody uses any more.
+        unsafe {
+            unmap(plan.slots, nothing.start + nothing.len - plan.slots);
+            unmap(plan.meta.0, plan.meta.1);
+        }
         let (page, guards) = (1 << plan.page_shift, GUARD_PAGES << plan.page_shift);
         let mut large = self.1.large.lock().unwrap_or_else(PoisonError::into_inner);
         for (at, size) in large.drain(..) {
             let (start, end) = (at & !(page - 1), (at + size).next_multiple_of(page));
-            let _ = Linux::unmap(start - guards, end - start + 2 * guards);
+            // SAFETY: an object of this heap's and its guards, or what it left there.
+            unsafe { unmap(start - guards, end - start + 2 * guards) };
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The bugs, and what must come of each at once.
 
-#![expect(unsafe_code, reason = "stray writes")]
+#![expect(unsafe_code, reason = "stray writes, frees that race")]
 
 use super::Stop;
 use super::marks::Mark;
@@ -128,11 +128,12 @@ impl<P: Policy> Program<P> {
         let claim = exact(object.layout);
         let new = Request::layout(object.layout);
         let go: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-        let theirs = move |heap: casemate::heap::Heap<'static, casemate::os::Linux, P>| {
+        let theirs = move |heap: casemate::heap::Heap<'static, casemate::inside::Linux, P>| {
             while !go.load(Ordering::Acquire) {
                 std::hint::spin_loop();
             }
-            heap.free_claiming(at, claim)
+            // SAFETY: none, deliberately: the other thread may be freeing it as well.
+            unsafe { heap.free_claiming(at, claim) }
         };
         let moved_to = Cell::new(0);
         let (theirs, ours) = self.bed.race(theirs, |heap| {
@@ -141,9 +142,11 @@ impl<P: Policy> Program<P> {
                 std::hint::spin_loop();
             }
             if how & 1 == 0 {
-                heap.free_claiming(at, claim)
+                // SAFETY: none, deliberately, as above.
+                unsafe { heap.free_claiming(at, claim) }
             } else {
-                let moved = heap.reallocate_claiming(at, claim, &new)?;
+                // SAFETY: as above; a layout's alignment.
+                let moved = unsafe { heap.reallocate_claiming(at, claim, &new)? };
                 moved_to.set(address(moved));
                 Ok(())
             }

@@ -13,6 +13,8 @@ use std::{env, eprintln, format, println, process};
 const CASE: &str = "CASEMATE_FAILURES_CASE";
 /// Set for the long sweep: every call number, every error that the code tells from others.
 const LONG: &str = "CASEMATE_FAILURES_LONG";
+/// Its value for a sweep in between: every call number, alone and from there on, with one error.
+const SINGLY: &str = "singly";
 /// For one run alone, as a finding names it, or for one workload alone, by its name.
 const ONLY: &str = "CASEMATE_FAILURES_ONLY";
 /// What the test binary says of a kernel that gives neither randomness nor address space.
@@ -135,6 +137,36 @@ impl Sum {
         let calls = plain.all();
         let before = (self.runs, self.failed.all());
         let began = std::time::Instant::now();
+        if env::var(LONG).is_ok_and(|value| value == SINGLY) {
+            self.singly(workload, &plain);
+        } else {
+            self.in_every_way(workload, &plain, runs, long);
+        }
+        println!(
+            "{}: {calls} calls; {} runs, {} failures of calls, {:.1} s",
+            workload.name,
+            self.runs - before.0,
+            self.failed.all() - before.1,
+            began.elapsed().as_secs_f64()
+        );
+    }
+
+    /// Every call alone, and it and all of its kind from there on; its errors in turn.
+    fn singly(&mut self, workload: &Workload, plain: &Totals) {
+        for &call in Call::EACH {
+            for first in 1..=plain.0[call as usize] {
+                for (turn, more) in [0, FOR_EVER].into_iter().enumerate() {
+                    let (calls, error) = (Calls::only(call), first as usize + turn);
+                    let plan =
+                        Plan { calls, first, more, error, half: false, never: workload.never };
+                    self.run(workload, &plan);
+                }
+            }
+        }
+    }
+
+    fn in_every_way(&mut self, workload: &Workload, plain: &Totals, runs: u64, long: bool) {
+        let calls = plain.all();
         for (i, (_, more, half)) in WAYS.into_iter().enumerate() {
             // Any of them, by its number among all. Nothing at all works, and what fails is half
             // done: no kernel is like that. In the long form one alone has its turn below, by its
@@ -175,13 +207,6 @@ impl Sum {
                 }
             }
         }
-        println!(
-            "{}: {calls} calls; {} runs, {} failures of calls, {:.1} s",
-            workload.name,
-            self.runs - before.0,
-            self.failed.all() - before.1,
-            began.elapsed().as_secs_f64()
-        );
     }
 
     /// One run; the calls that it made.

@@ -1,7 +1,9 @@
 //! Layer: pure. A request for memory, what a caller says of an object that it gives back, and what
 //! an operation gives.
 
-use crate::record::{Manner, Origin, Record};
+#[cfg(not(loom))]
+use crate::record::Manner;
+use crate::record::{Origin, Record};
 use crate::violation::Violation;
 
 /// A request: how many bytes, how aligned, through which interface.
@@ -104,6 +106,7 @@ impl Claim {
     /// Alignment and origin as a record has them, the size if it is named, and whether the
     /// alignment is; for a claim of an interface in its usual alignment or in any, and nothing
     /// else.
+    #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) const fn manner(&self) -> Option<(Manner, Option<usize>, bool)> {
         let usual = self.mask & USUAL != 0;

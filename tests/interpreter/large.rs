@@ -2,7 +2,7 @@
 
 use crate::arena::{self, PAGE, Page};
 use crate::world::{Here, Numbers, Object, free_all, verify, with};
-use casemate::{Full, Policy, Strict};
+use casemate::{Full, Policy};
 
 /// The least that is large, and ends a little before a page does.
 const LARGE: usize = (1 << 20) + PAGE - 50;
@@ -36,7 +36,7 @@ fn with_markers() {
 
 #[test]
 fn without_markers() {
-    with::<Strict, false>(life);
+    with::<Full, false>(life);
 }
 
 /// From a slot to a mapping and back.

@@ -66,7 +66,7 @@ pub mod interface;
 mod large;
 #[cfg(not(loom))]
 mod nothing;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 mod os;
 #[cfg(not(loom))]
 mod process;
@@ -81,8 +81,9 @@ mod sync;
 #[cfg(not(loom))]
 mod wipe;
 
-// For the model checker's tests, which call the protocols themselves: no program is built so.
-#[cfg(loom)]
+// For the model checker's tests, which call the protocols themselves, and for the interpreter's, which
+// have an operating system of their own: no program is built so.
+#[cfg(any(loom, miri))]
 pub mod os;
 #[cfg(loom)]
 pub mod slab;

@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn every_size_fits_and_wastes_at_most_a_fifth_above_128() {
-        for size in 0..=LARGEST {
+        for size in (0..=LARGEST).step_by(if cfg!(miri) { 4099 } else { 1 }) {
             let slot = slot(size, 16).unwrap();
             assert!(slot >= size + CANARY);
             if size > 128 {

@@ -104,7 +104,8 @@ impl Object {
     /// Frees it.
     pub fn free<P: Policy, const MARKERS: bool>(self, heap: Here<'_, P, MARKERS>) {
         self.check();
-        heap.free(self.address(), Some(self.request)).expect("no misuse");
+        // SAFETY: the object is this one's alone, and is not used again.
+        unsafe { heap.free(self.address(), Some(self.request)) }.expect("no misuse");
     }
 
     /// Gives it another size.
@@ -115,7 +116,9 @@ impl Object {
     ) {
         self.check();
         let new = Request { size, ..self.request };
-        let moved = heap.reallocate(self.address(), Some(&self.request), &new).expect("no misuse");
+        // SAFETY: the object is this one's alone; from here on it is where it was moved to.
+        let moved = unsafe { heap.reallocate(self.address(), Some(&self.request), &new) };
+        let moved = moved.expect("no misuse");
         self.at = moved.expect("memory");
         let both = size.min(self.request.size);
         self.request = new;

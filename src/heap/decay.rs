@@ -27,7 +27,7 @@ const SLOTS: usize = 12;
 /// most of them.
 const UNUSED: core::ops::RangeInclusive<u64> = 16 * MIB as u64..=64 * MIB as u64;
 /// Slabs given back at once, at most.
-const AT_ONCE: u32 = 16;
+const AT_ONCE: u32 = 32;
 
 /// Regions looked at in one turn.
 const TURN: usize = 4;

@@ -11,11 +11,11 @@ pub fn applies(setting: &Setting) -> bool {
     setting.target != Target::Large && setting.role != Role::Guest
 }
 
-/// Takes the objects of many slabs and frees all of them, so that the heap gives some of the slabs
-/// back. `on_free` is called with eight objects, each just after it was freed, in the slabs that
-/// become empty after the larger half, some of which a heap keeps.
+/// Takes the objects of many slabs and frees all of them, and then much else, so that the heap gives
+/// the slabs back. `on_free` is called with eight objects, each just after it was freed, in the slabs
+/// that become empty after the larger half.
 ///
-/// What others free is taken in when a magazine is filled, and slabs are given back when the owner
+/// What others free is taken in when a magazine is filled, and slabs become empty when the owner
 /// frees, a few at a time: so the owner frees the first part, and the last.
 pub fn empty_slabs(scene: &Scene, on_free: impl Fn(usize)) -> Vec<usize> {
     let layout = scene.target.snug();
@@ -37,16 +37,15 @@ pub fn empty_slabs(scene: &Scene, on_free: impl Fn(usize)) -> Vec<usize> {
     }
     scene.home(|hand| hand.take_many(setting::layout(600, 8), 64));
     free_at_home(scene, last);
-    if matches!(scene.target, Target::Largest | Target::Page) {
-        scene.home(pass_time);
-    }
+    scene.home(pass_time);
     all
 }
 
-/// What has a slab to itself is kept until the heap has freed 64 MiB more.
+/// What has a slab to itself is kept until the heap has freed 64 MiB more; empty slabs of several
+/// until it has freed twice its peak, some at a time. Here: 300 MB.
 pub fn pass_time(hand: Hand) {
     let other = setting::layout(700_000, 8);
-    for _ in 0..150 {
+    for _ in 0..450 {
         let at = hand.take(other);
         hand.free(at, other);
     }

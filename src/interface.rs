@@ -24,7 +24,7 @@ pub use crate::request::{Claim, Request};
 ///
 /// ```
 /// # use casemate::interface::{Claim, Interface};
-/// static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, || {});
+/// static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, |_| {}, || {});
 /// let free = |object: *mut u8| unsafe { HEAP.free(object, Claim::ANY) };
 /// let resize = |object, to| unsafe { HEAP.reallocate(object, Claim::ANY, to) };
 /// let take_over = |object| unsafe { HEAP.take_over(object) };
@@ -32,17 +32,17 @@ pub use crate::request::{Claim, Request};
 /// ```
 /// ```compile_fail,E0133
 /// # use casemate::interface::{Claim, Interface};
-/// # static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, || {});
+/// # static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, |_| {}, || {});
 /// let free = |object: *mut u8| HEAP.free(object, Claim::ANY);
 /// ```
 /// ```compile_fail,E0133
 /// # use casemate::interface::{Claim, Interface};
-/// # static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, || {});
+/// # static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, |_| {}, || {});
 /// let resize = |object, to| HEAP.reallocate(object, Claim::ANY, to);
 /// ```
 /// ```compile_fail,E0133
 /// # use casemate::interface::{Claim, Interface};
-/// # static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, || {});
+/// # static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, |_| {}, || {});
 /// let take_over = |object| HEAP.take_over(object);
 /// ```
 pub struct Interface<P: Policy> {

@@ -62,6 +62,13 @@ pub enum Rank {
     Secure = 16,
 }
 
+impl Rank {
+    /// Whether one lock alone has it.
+    const fn is_single(self) -> bool {
+        matches!(self, Rank::Shared | Rank::Large | Rank::Secure)
+    }
+}
+
 /// Attempts before a thread sleeps; a model explores one of them as well as many.
 const SPINS: usize = if cfg!(loom) { 1 } else { 40 };
 /// Attempts of a handler that must not wait.
@@ -178,6 +185,9 @@ impl Lock {
     /// [`release_after_fork`](Lock::release_after_fork). The caller goes through all locks in
     /// their order and waits for each; in a handler that interrupted a call which holds locks, only
     /// for those above. What cannot be had stays as it is.
+    ///
+    /// A rank is noted before the lock is had: of one lock alone, which is not this thread's, the
+    /// interrupted call was only waiting too, so it holds nothing that this lock's holder may want.
     pub fn acquire_for_fork<O: Os>(&self, rank: Rank) {
         let thread = O::thread();
         let before = thread.held.get();
@@ -189,7 +199,9 @@ impl Lock {
                 true
             }
             Holder::Nobody | Holder::Other => {
-                self.take::<O>(thread.identity | FOR_FORK, before & RANKS < rank as u32)
+                let awaited = if rank.is_single() { rank as u32 } else { 0 };
+                let held = before & RANKS & !awaited;
+                self.take::<O>(thread.identity | FOR_FORK, held < rank as u32)
             }
         };
         if !taken {
@@ -361,6 +373,30 @@ mod tests {
             others.release_after_fork::<Linux>();
             assert_eq!(others.holder::<Linux>(), Holder::Other);
             drop(done);
+        });
+    }
+
+    /// In a handler that interrupted a call which waits for it: the rank is noted, the lock another's.
+    /// Else the child would have what its holder was changing half changed.
+    #[test]
+    fn a_fork_in_a_handler_waits_for_what_the_interrupted_call_waits_for() {
+        let lock = Lock::EMPTY;
+        thread::scope(|scope| {
+            let (send, receive) = std::sync::mpsc::channel();
+            let other = &lock;
+            scope.spawn(move || {
+                let _held = other.acquire::<Linux>(Rank::Large);
+                send.send(()).expect("it listens");
+                // Far longer than the attempts of who may not wait.
+                thread::sleep(std::time::Duration::from_millis(100));
+            });
+            receive.recv().expect("held");
+            let thread = Linux::thread();
+            note(&thread, Rank::Large as u32);
+            lock.acquire_for_fork::<Linux>(Rank::Large);
+            assert_eq!(lock.holder::<Linux>(), Holder::Fork);
+            lock.release_after_fork::<Linux>();
+            assert_eq!(thread.held.replace(0), Rank::Large as u32);
         });
     }
 }

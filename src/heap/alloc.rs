@@ -144,6 +144,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         }
         self.tick();
         self.notice_fork()?;
+        if let Some(entry) = self.enter(&O::thread()) {
+            self.gather(&entry, request.size)?;
+        }
         let heeded = self.heeded_limit();
         let mut object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
         // A limit may have been set since the heap reserved its address space.

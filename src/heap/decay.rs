@@ -1,5 +1,6 @@
-//! Layer: heap. Decay: slots that have a slab to themselves keep their memory for a while after they
-//! are freed, as much as the heap frees in that time, and then give it back.
+//! Layer: heap. Decay: what is free keeps its memory for a while, as much as the heap frees in that
+//! time, and then gives it back. Slots that have a slab to themselves each for itself; empty slabs
+//! of smaller slots as many as their bin did not need meanwhile.
 //!
 //! Programs take and free buffers of one size in turn, and then of another size: giving the memory
 //! back at once would have each of them faulted in again, and keeping it until its class is used
@@ -13,6 +14,7 @@ use crate::geometry::GroupId;
 use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::slab::meta::{Link, OPEN, header};
+use crate::slab::recycler;
 use crate::units::{KIB, MIB};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -26,6 +28,11 @@ const SLOTS: usize = 12;
 /// as many as it has had in use of late, within these. So what a burst leaves is less than twice the
 /// most of them.
 const UNUSED: core::ops::RangeInclusive<u64> = 16 * MIB as u64..=64 * MIB as u64;
+/// Bytes from which on a slot takes the pages of others, and gives its own.
+const GATHER: usize = 256 * KIB;
+/// KiB that the heap queues after a bin's last slot until that one gives its pages: others of the
+/// bin will be handed out before it, and a class that is used in turn would move its own around.
+const IDLE: u32 = 4096;
 /// Slabs given back at once, at most.
 const AT_ONCE: u32 = 32;
 
@@ -55,10 +62,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
-    /// The same for some bins of the heap, others each time: of a class that is not used any more
-    /// nothing else would remind.
+    /// The same for some bins of the heap, and their empty slabs, others each time: of a class that is
+    /// not used any more nothing else would remind.
     pub(super) fn decay_in_turn(&self, entry: &mut Entry<'f>) -> Outcome<()> {
         entry.heap.measure_peak();
+        self.shared().recycler.age::<O>();
         let regions = self.plan().regions as u32;
         let mut number = entry.heap.decay.load(Relaxed);
         for _ in 0..TURN {
@@ -98,6 +106,43 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view.bin.fewest.store(view.bin.empty.load(Relaxed), Relaxed);
         view.bin.relieved.store(now, Relaxed);
         Ok(())
+    }
+
+    /// Before `len` bytes are opened: what slots of idle bins have is kept for that, where otherwise
+    /// the kernel would have to make as much.
+    pub(super) fn gather(&self, entry: &Entry<'f>, len: usize) -> Outcome<()> {
+        let shared = self.shared();
+        if len < GATHER || !shared.ground(self.plan()).can_move() {
+            return Ok(());
+        }
+        for _ in 0..recycler::PIECES {
+            if shared.recycler.held() >= len || !shared.recycler.has_room(GATHER) {
+                break;
+            }
+            let Some((view, id)) = self.idle_slot(entry)? else { break };
+            self.decommit(&view, id)?;
+        }
+        Ok(())
+    }
+
+    /// The last slot of the bin that has been idle for longest.
+    fn idle_slot(&self, entry: &Entry<'f>) -> Outcome<Option<(View<'f>, GroupId)>> {
+        let mut best: Option<(u32, View<'f>, GroupId)> = None;
+        for (number, region) in self.plan().region.iter().enumerate().take(self.plan().regions) {
+            if region.shape.slots != 1 || (region.shape.data as usize) < GATHER {
+                continue;
+            }
+            let view = self.view(entry, number)?;
+            let Some(id) = view.last(List::Waiting) else { continue };
+            if header(region, view.group(id).0).state.load(Relaxed) & OPEN == 0 {
+                continue;
+            }
+            let age = self.queued_behind(entry, &view, id);
+            if age >= IDLE && best.is_none_or(|(oldest, ..)| age > oldest) {
+                best = Some((age, view, id));
+            }
+        }
+        Ok(best.map(|(_, view, id)| (view, id)))
     }
 
     /// All that waits in such a bin, when memory is short.

@@ -13,7 +13,7 @@ use crate::policy::{Policy, Set};
 use crate::slab::group::Group;
 use crate::slab::inbox::{Inbox, Ticket};
 use crate::slab::memory::tail_word;
-use crate::slab::meta::{Link, group, group_meta, header};
+use crate::slab::meta::{Link, OPEN, group, group_meta, header};
 use crate::violation::{Kind, Place, Violation};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -87,6 +87,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // Before growing: much may be free in groups that were never free enough to be queued.
         self.ripen_idle(entry, &view, false)?;
         self.relieve_abandoned(number, events)?;
+        if view.is_single() {
+            self.gather(entry, view.region.shape.data as usize)?;
+        }
         if self.add_slab(entry, &view) && self.take_spare(entry, &view)? {
             return Ok(true);
         }
@@ -107,6 +110,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         id: GroupId,
         source: Source,
     ) -> Outcome<bool> {
+        if view.is_single() && header(view.region, view.group(id).0).state.load(Relaxed) & OPEN == 0
+        {
+            self.gather(entry, view.region.shape.data as usize)?;
+        }
         let source = match self.recommit(view, id) {
             Some(true) => Source::Recommitted,
             Some(false) => source,
@@ -291,11 +298,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if taken.is_none() && self.heed_limit() != heeded {
             taken = state.take::<O, P>(view.region, &ground, entry.random());
         }
-        let Some(slab) = taken else { return false };
+        let Some((slab, is_zero)) = taken else { return false };
         view.bin.frontier.store(state.frontier() as usize, Relaxed);
         let head = header(view.region, slab);
         head.spare.store(all_groups(view.region), Relaxed);
-        head.fresh.store(all_groups(view.region), Relaxed);
+        head.fresh.store(if is_zero { all_groups(view.region) } else { 0 }, Relaxed);
         head.owner.store(entry.heap.index.load(Relaxed), Relaxed);
         self.link_slab(view, slab);
         self.add_empty(view, slab);

@@ -11,6 +11,7 @@ use crate::os::pointer;
 use crate::slab::lock::Lock;
 use crate::slab::pool::Pool;
 use crate::slab::provider::{Ground, RegionState};
+use crate::slab::recycler::Recycler;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 /// Most heaps of threads that a process can have; further threads share the guest heaps.
@@ -41,6 +42,8 @@ pub struct SharedState {
     pub lock: Lock,
     /// Heaps whose thread has ended.
     pub pool: [AtomicU64; MOST_HEAPS / 64],
+    /// Wiped pages that wait for their next address.
+    pub recycler: Recycler,
     /// Large objects.
     pub large: LargeState,
     /// One a region.
@@ -83,6 +86,10 @@ impl SharedState {
             markers: &self.markers,
             mappings: &self.mappings,
             most_mappings: plan.most_mappings,
+            recycler: &self.recycler,
+            window: plan.large,
+            limit: &self.limit,
+            wide: plan.features.avx2,
         }
     }
 

@@ -57,6 +57,8 @@ pub struct Stats {
     pub large_guards: u64,
     /// Address space of freed large ranges that is not used again yet.
     pub large_quarantined: u64,
+    /// Bytes of wiped pages that freed objects above 64 KiB had and the next ones will get.
+    pub kept: u64,
     /// Metadata bytes mapped: slab metadata and thread heaps.
     pub metadata: u64,
     /// Page-table bytes of the process, if the kernel tells.
@@ -119,6 +121,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         stats.large_freed = shared.large.freed.load(Relaxed);
         stats.large_guards = shared.large.guard_bytes.load(Relaxed);
         stats.large_quarantined = shared.large.waiting.load(Relaxed);
+        stats.kept = shared.recycler.held() as u64;
         stats.page_tables = O::page_table_bytes();
         stats
     }
@@ -222,6 +225,7 @@ impl Stats {
         large_freed: 0,
         large_guards: 0,
         large_quarantined: 0,
+        kept: 0,
         metadata: 0,
         page_tables: None,
         heaps: 0,
@@ -283,6 +287,7 @@ impl fmt::Display for Stats {
             kib(self.large_quarantined)
         )?;
         write!(f, "heaps: {}, metadata mapped: {} KiB", self.heaps, kib(self.metadata))?;
+        write!(f, ", wiped pages kept: {} KiB", kib(self.kept))?;
         if let Some(bytes) = self.page_tables {
             write!(f, ", page tables: {} KiB", kib(bytes as u64))?;
         }

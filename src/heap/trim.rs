@@ -64,6 +64,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             // The random offset before the first slab needs no mapping to be inaccessible.
             let _ = O::unmap(start, region.base - start);
         }
+        shared.recycler.give_way::<O>();
         let made = shared.heaps.load(Relaxed) as usize;
         let first = (&raw const *self.frozen.heap(0)).addr();
         let stride = super::thread_heap::ThreadHeap::STRIDE;
@@ -80,7 +81,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             (state.frontier() as usize) << region.shape.stride_shift
         };
         let most = regions().map(committed).sum::<usize>();
-        if size > most + shared.large.waiting.load(Relaxed) as usize {
+        let kept = shared.recycler.held() + shared.large.waiting.load(Relaxed) as usize;
+        if size > most + kept {
             return Ok(false);
         }
         let mut given = false;
@@ -98,6 +100,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 given |= state.give_way::<O>(region, &shared.ground(plan));
             }
         }
+        given |= shared.recycler.give_way::<O>();
         Ok(large::give_way::<O, P>(&self.grounds()) || given)
     }
 

@@ -17,7 +17,7 @@ use crate::slab::group::{Group, QUEUED};
 use crate::slab::lock::Rank;
 use crate::slab::memory::{SlotMemory, tail_word};
 use crate::slab::meta::{Link, OPEN, group, header};
-use crate::violation::Kind;
+use crate::violation::{Kind, Place, Violation};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// What was walked over.
@@ -61,6 +61,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         self.verify_abandoned(&mut seen)?;
         self.verify_large(&mut seen)?;
+        if !self.shared().recycler.verify(self.plan().features.avx2) {
+            return Err(Violation::new(Kind::WriteAfterFree).at(Place::Large, 0));
+        }
         Ok(seen)
     }
 

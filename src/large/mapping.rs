@@ -9,6 +9,7 @@ use super::Grounds;
 use super::table::Table;
 use crate::os::{MapError, Os};
 use crate::policy::{Policy, Set};
+use crate::slab::recycler::Taken;
 use crate::units::align_up;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -108,6 +109,16 @@ fn map<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> Result<Map
     // The unmapped space around it is the guard then, which is not its own: another object may
     // come to lie there, so it must not be unmapped with this one.
     O::map(data, data_len).map(|()| Mapping { map: data, map_len: data_len, ..*mapping })
+}
+
+/// Fills a mapping from `from` bytes on with pages that were kept. `None`: a part of it was lost, and
+/// it is not mapped any more.
+pub fn fill<O: Os>(grounds: &Grounds<'_>, mapping: &Mapping, from: usize) -> Option<Taken> {
+    let filled = grounds.ground.fill::<O>(mapping.data + from, mapping.data_len - from);
+    if filled.is_err() {
+        let _ = O::unmap(mapping.map, mapping.map_len);
+    }
+    filled.ok()
 }
 
 /// Makes a freed object's range inaccessible and gives its memory back; the range stays taken,

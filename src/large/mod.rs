@@ -118,23 +118,33 @@ pub fn allocate<O: Os, P: Policy>(
     fit: Fit,
 ) -> Outcome<Option<NonNull<u8>>> {
     let Some(mut table) = grounds.table::<O>() else { return Ok(None) };
-    Ok(add::<O, P>(grounds, &mut table, request, fit)
-        .and_then(|number| NonNull::new(pointer(table.entry(number).start.load(Relaxed)))))
+    let number = add::<O, P>(grounds, &mut table, request, fit, 0)?;
+    Ok(number.and_then(|number| NonNull::new(pointer(table.entry(number).start.load(Relaxed)))))
 }
 
+/// `moved`: bytes from its start that the caller will move pages to.
 fn add<O: Os, P: Policy>(
     grounds: &Grounds<'_>,
     table: &mut Table<'_, O>,
     request: &Request,
     fit: Fit,
-) -> Option<u32> {
+    moved: usize,
+) -> Outcome<Option<u32>> {
     let page = grounds.ground.page;
-    let data_len = align_up(request.size.max(1), page)?;
-    let number = table.reserve()?;
-    let Some(made) = mapping::make::<O, P>(grounds, table, data_len, request.align) else {
+    let Some(data_len) = align_up(request.size.max(1), page) else { return Ok(None) };
+    let Some(number) = table.reserve() else { return Ok(None) };
+    let made = mapping::make::<O, P>(grounds, table, data_len, request.align);
+    let filled = made.and_then(|made| {
+        let taken = mapping::fill::<O>(grounds, &made, moved.min(data_len))?;
+        Some((made, taken))
+    });
+    let Some((made, taken)) = filled else {
         table.unreserve(number);
-        return None;
+        return Ok(None);
     };
+    if !taken.is_zero {
+        return Err(Violation::new(Kind::WriteAfterFree).at(Place::Large, made.data));
+    }
     let entry = table.entry(number);
     let start = match fit {
         Fit::Start => made.data,
@@ -150,11 +160,12 @@ fn add<O: Os, P: Policy>(
     state.allocated.fetch_add(1, Relaxed);
     state.live_bytes.fetch_add(data_len as u64, Relaxed);
     state.guard_bytes.fetch_add(made.guards() as u64, Relaxed);
-    grounds.ground.mappings.fetch_add(2, Relaxed);
+    entry.freed_at.store(2 + taken.pieces as u32, Relaxed);
+    grounds.ground.mappings.fetch_add(2 + taken.pieces, Relaxed);
     if P::SET.has(Set::CANARY) {
         seal(grounds, entry);
     }
-    Some(number)
+    Ok(Some(number))
 }
 
 fn store(entry: &LargeEntry, made: &Mapping) {
@@ -248,6 +259,8 @@ pub fn free<O: Os, P: Policy>(grounds: &Grounds<'_>, at: usize, claim: Claim) ->
         return Ok(());
     };
     let number = find_live::<O, P>(grounds, &table, at, claim)?;
+    let made = mapping_of(table.entry(number));
+    grounds.ground.keep::<O>(made.data, made.data_len, false);
     drop_object::<O, P>(grounds, &mut table, number);
     Ok(())
 }
@@ -260,6 +273,7 @@ fn drop_object<O: Os, P: Policy>(grounds: &Grounds<'_>, table: &mut Table<'_, O>
         entry.data_len.store(0, Relaxed);
     }
     entry.set(EntryState::Freed, entry.shape());
+    entry.size.store(entry.freed_at.load(Relaxed) as usize, Relaxed);
     let freed = state.freed.fetch_add(1, Relaxed) + 1;
     let bytes = state.freed_bytes.fetch_add(made.map_len as u64, Relaxed) + made.map_len as u64;
     entry.freed_at.store(freed as u32, Relaxed);
@@ -292,7 +306,7 @@ fn release_served<O: Os, P: Policy>(grounds: &Grounds<'_>, table: &mut Table<'_,
             let _ = O::unmap(made.map, made.map_len);
         }
         state.waiting.fetch_sub(made.map_len as u64, Relaxed);
-        grounds.ground.mappings.fetch_sub(2, Relaxed);
+        grounds.ground.mappings.fetch_sub(entry.size.load(Relaxed), Relaxed);
         table.unreserve(number);
     }
 }
@@ -347,7 +361,7 @@ pub fn resize<O: Os, P: Policy>(
         }
         return Ok(NonNull::new(pointer(start)));
     }
-    Ok(move_to_larger::<O, P>(grounds, &mut table, number, request))
+    move_to_larger::<O, P>(grounds, &mut table, number, request)
 }
 
 /// Moves an object's pages to a larger mapping; copies only where the kernel cannot move them.
@@ -356,11 +370,15 @@ fn move_to_larger<O: Os, P: Policy>(
     table: &mut Table<'_, O>,
     number: u32,
     request: &Request,
-) -> Option<NonNull<u8>> {
-    let new = add::<O, P>(grounds, table, request, Fit::Start)?;
-    let (from, to) = (table.entry(number), table.entry(new));
-    let (old, made) = (mapping_of(from), mapping_of(to));
+) -> Outcome<Option<NonNull<u8>>> {
+    let from = table.entry(number);
+    let old = mapping_of(from);
     let (start, size) = (from.start.load(Relaxed), from.size.load(Relaxed));
+    let Some(new) = add::<O, P>(grounds, table, request, Fit::Start, old.data_len)? else {
+        return Ok(None);
+    };
+    let to = table.entry(new);
+    let made = mapping_of(to);
     let target = to.start.load(Relaxed);
     // The pattern must not reach the program with the moved page.
     clear(start + size, old.data + old.data_len);
@@ -376,9 +394,14 @@ fn move_to_larger<O: Os, P: Policy>(
         if P::SET.has(Set::CANARY) {
             seal(grounds, from);
         }
-        return None;
+        return Ok(None);
     }
-    if moved.is_err() {
+    if moved.is_ok() {
+        // What was several mappings is so at its new place.
+        let pieces = from.freed_at.load(Relaxed).saturating_sub(1);
+        to.freed_at.fetch_add(pieces, Relaxed);
+        grounds.ground.mappings.fetch_add(pieces as usize, Relaxed);
+    } else {
         // SAFETY: as many bytes as both objects have are accessible in each; they are different
         // mappings, and the table's lock keeps them.
         unsafe {
@@ -389,8 +412,11 @@ fn move_to_larger<O: Os, P: Policy>(
         // A moved last page took the new pattern's place.
         seal(grounds, to);
     }
+    if moved.is_err() {
+        grounds.ground.keep::<O>(old.data, old.data_len, false);
+    }
     drop_object::<O, P>(grounds, table, number);
-    NonNull::new(pointer(target))
+    Ok(NonNull::new(pointer(target)))
 }
 
 fn clear(from: usize, to: usize) {

@@ -28,7 +28,7 @@ pub enum EntryState {
 pub struct LargeEntry {
     /// The object's address.
     pub start: AtomicUsize,
-    /// Bytes asked for.
+    /// Bytes asked for; of a freed range, the mappings that it is.
     pub size: AtomicUsize,
     /// Address of the first accessible page.
     pub data: AtomicUsize,
@@ -42,7 +42,7 @@ pub struct LargeEntry {
     pub word: AtomicU32,
     /// Next in the queue of freed ranges, or of empty entries: number plus one.
     pub next: AtomicU32,
-    /// Large frees when this was freed, modulo 2^32.
+    /// Large frees when this was freed, modulo 2^32; of an object, the mappings that it is.
     pub freed_at: AtomicU32,
     /// MiB freed when this was freed, modulo 2^32.
     pub freed_mib: AtomicU32,

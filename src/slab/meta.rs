@@ -25,7 +25,7 @@ pub struct SlabHeader {
     pub previous_spare: AtomicU32,
     /// One cell of the region's array of free slabs, which is spread over the headers.
     pub free_cell: AtomicU32,
-    /// A [`Backing`], and [`OPEN`].
+    /// A [`Backing`], [`OPEN`] and [`SPLIT`].
     pub state: AtomicU32,
     /// Index of the heap it belongs to; 0 for none.
     pub owner: AtomicU32,
@@ -33,6 +33,10 @@ pub struct SlabHeader {
 
 /// The slab's memory is accessible. In [`SlabHeader::state`].
 pub const OPEN: u32 = 0x100;
+
+/// Memory from elsewhere was moved into the slab, which is several mappings since. In
+/// [`SlabHeader::state`].
+pub const SPLIT: u32 = 0x200;
 
 /// How a slab's memory is made inaccessible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

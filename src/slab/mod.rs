@@ -11,3 +11,5 @@ pub mod meta;
 pub mod pool;
 #[cfg(not(loom))]
 pub mod provider;
+#[cfg(not(loom))]
+pub mod recycler;

@@ -11,7 +11,8 @@
 //! of its slots and leaves those behind it.
 
 use super::lock::{Lock, Rank};
-use super::meta::{Backing, OPEN, header};
+use super::meta::{Backing, OPEN, SPLIT, header};
+use super::recycler::{Lost, PIECES, Recycler, Taken};
 use crate::geometry::{Region, SlabId};
 use crate::os::{MapError, Os};
 use crate::policy::{Policy, Set};
@@ -57,6 +58,37 @@ pub struct Ground<'g> {
     pub mappings: &'g AtomicUsize,
     /// Most of those before guards are left out.
     pub most_mappings: usize,
+    /// Wiped pages that wait for their next address.
+    pub recycler: &'g Recycler,
+    /// Start and length of the address space for large objects.
+    pub window: (usize, usize),
+    /// RLIMIT_AS that the heap has made room for; 0 for none.
+    pub limit: &'g AtomicUsize,
+    /// Whether the CPU has AVX2.
+    pub wide: bool,
+}
+
+impl Ground<'_> {
+    /// Keeps the pages of an open range that is the caller's alone for another object, if there is
+    /// room: they are wiped unless they are zero, and the range is mapped and empty then.
+    pub fn keep<O: Os>(&self, at: usize, len: usize, is_zero: bool) -> bool {
+        self.can_move() && self.recycler.put::<O>(at, len, is_zero, self.window, self.wide)
+    }
+
+    /// Whether pages of freed memory are kept at all: not where locked memory cannot have markers,
+    /// nor where address space is short.
+    pub fn can_move(&self) -> bool {
+        self.reserved && self.markers.load(Relaxed) != 0 && self.limit.load(Relaxed) == 0
+    }
+
+    /// Fills a mapped, empty range with pages that were kept.
+    pub fn fill<O: Os>(&self, at: usize, len: usize) -> Result<Taken, Lost> {
+        let mappings = self.mappings.load(Relaxed) + 2 * PIECES;
+        if !self.can_move() || mappings > self.most_mappings {
+            return Ok(Taken::NOTHING);
+        }
+        self.recycler.take::<O>(at, len, self.wide)
+    }
 }
 
 impl RegionState {
@@ -65,14 +97,14 @@ impl RegionState {
         self.free.load(Relaxed) != 0
     }
 
-    /// Draws a free slab and opens it; grows the region if there is none. `None`: the region is
-    /// full or memory is exhausted.
+    /// Draws a free slab and opens it; grows the region if there is none: the slab, and whether it
+    /// is all zero. `None`: the region is full or memory is exhausted.
     pub fn take<O: Os, P: Policy>(
         &self,
         region: &Region,
         ground: &Ground<'_>,
         random: &mut Stream,
-    ) -> Option<SlabId> {
+    ) -> Option<(SlabId, bool)> {
         let slab = {
             let _held = self.lock.acquire::<O>(Rank::Region)?;
             let pick = match self.pick::<O, P>(region, ground, random) {
@@ -84,8 +116,8 @@ impl RegionState {
             // What would cost a mapping is better than nothing.
             self.draw(region, pick.or(self.free.load(Relaxed).checked_sub(1))?)?
         };
-        if self.open::<O>(region, slab, ground) {
-            return Some(slab);
+        if let Some(is_zero) = self.open::<O>(region, slab, ground) {
+            return Some((slab, is_zero));
         }
         // Could not be opened: mappings, memory or address space ran out. A new step without
         // guards may still be had where only mappings did; only this once, since it may have been
@@ -97,8 +129,8 @@ impl RegionState {
             return None;
         }
         self.remove(region, fresh);
-        if self.open::<O>(region, SlabId(fresh), ground) {
-            return Some(SlabId(fresh));
+        if let Some(is_zero) = self.open::<O>(region, SlabId(fresh), ground) {
+            return Some((SlabId(fresh), is_zero));
         }
         self.push(region, SlabId(fresh));
         None
@@ -141,12 +173,10 @@ impl RegionState {
         if state & OPEN != 0 {
             return Some(false);
         }
-        let opened = self.open::<O>(region, slab, ground);
-        if opened {
-            self.decommitted.fetch_sub(1, Relaxed);
-        }
+        let is_zero = self.open::<O>(region, slab, ground)?;
+        self.decommitted.fetch_sub(1, Relaxed);
         // What could not be closed may have been written to.
-        opened.then_some(Backing::of(state) != Backing::Bare)
+        Some(is_zero && Backing::of(state) != Backing::Bare)
     }
 
     /// Marks the region's address space beyond what is committed as not reserved and unmaps it.
@@ -319,17 +349,21 @@ impl RegionState {
         Some(if reserved { Backing::Protected } else { Backing::Mapped })
     }
 
-    fn open<O: Os>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) -> bool {
+    /// Makes a slab accessible: whether it is all zero.
+    fn open<O: Os>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) -> Option<bool> {
         let head = header(region, slab);
         let state = head.state.load(Relaxed);
         let (at, len) = (region.slab(slab), region.shape.data as usize);
+        let mut is_zero = true;
         let done = match Backing::of(state) {
-            Backing::Marked => match O::unguard(at, len) {
+            Backing::Marked => match self.open_marked::<O>(region, slab, ground, &mut is_zero) {
                 // A filter that came later: from now on by mprotect, this slab too.
                 Err(MapError::Unsupported) => {
                     ground.markers.store(0, Relaxed);
-                    let backing = self.surrender::<O>(region, slab, ground);
-                    return backing && self.open::<O>(region, slab, ground);
+                    if !self.surrender::<O>(region, slab, ground) {
+                        return None;
+                    }
+                    return self.open::<O>(region, slab, ground);
                 }
                 other => other,
             },
@@ -340,10 +374,44 @@ impl RegionState {
                 Ok(())
             }
         };
-        if done.is_ok() {
-            head.state.store(state | OPEN, Relaxed);
+        done.ok()?;
+        head.state.fetch_or(OPEN, Relaxed);
+        Some(is_zero)
+    }
+
+    /// Makes a slab accessible that markers guard: as far as there are pages for a slab of one slot
+    /// by moving them there, whose being zero is told.
+    fn open_marked<O: Os>(
+        &self,
+        region: &Region,
+        slab: SlabId,
+        ground: &Ground<'_>,
+        is_zero: &mut bool,
+    ) -> Result<(), MapError> {
+        let state = &header(region, slab).state;
+        let (at, len) = (region.slab(slab), region.shape.data as usize);
+        if region.shape.slots != 1 {
+            return O::unguard(at, len);
         }
-        done.is_ok()
+        let Ok(taken) = ground.fill::<O>(at, len) else {
+            // It can be mapped anew.
+            if O::unmap(at, len).is_ok() {
+                state.store(Backing::Mapped as u32, Relaxed);
+            }
+            return Err(MapError::Exhausted);
+        };
+        *is_zero = taken.is_zero;
+        if taken.pieces != 0 && state.fetch_or(SPLIT, Relaxed) & SPLIT == 0 {
+            ground.mappings.fetch_add(2 * PIECES, Relaxed);
+        }
+        if taken.bytes == len {
+            return Ok(());
+        }
+        let rest = O::unguard(at + taken.bytes, len - taken.bytes);
+        if rest.is_err() && taken.bytes != 0 && O::guard(at, taken.bytes).is_err() {
+            let _ = O::discard(at, taken.bytes);
+        }
+        rest
     }
 
     fn close<O: Os, P: Policy>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) {
@@ -355,6 +423,9 @@ impl RegionState {
             let _ = O::discard(at, len);
             head.state.store(Backing::Bare as u32, Relaxed);
             return;
+        }
+        if backing == Backing::Marked && region.shape.slots == 1 {
+            ground.keep::<O>(at, len, P::SET.has(Set::WIPE));
         }
         if backing == Backing::Marked && O::guard(at, len).is_err() {
             // The mapping was locked after it was made.
@@ -384,7 +455,7 @@ impl RegionState {
                 let _ = O::discard(at, len);
             }
         }
-        head.state.store(backing as u32, Relaxed);
+        head.state.store(backing as u32 | state & SPLIT, Relaxed);
     }
 
     /// Gives up the memory and, where nothing is reserved, the address space of a closed slab that
@@ -409,7 +480,8 @@ impl RegionState {
         for i in 0..self.free.load(Relaxed) {
             let slab = SlabId(header(region, SlabId(i)).free_cell.load(Relaxed));
             let known = slab.0 < self.frontier.load(Relaxed);
-            if known && header(region, slab).state.load(Relaxed) == Backing::Marked as u32 {
+            if known && header(region, slab).state.load(Relaxed) & !SPLIT == Backing::Marked as u32
+            {
                 given |= self.surrender::<O>(region, slab, ground);
             }
         }

@@ -54,7 +54,7 @@ mod secret;
 #[cfg(feature = "secure")]
 pub(crate) mod terminal;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod thread;
 mod words;
 

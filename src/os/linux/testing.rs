@@ -8,37 +8,37 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::vec::Vec;
 
 /// An address that no other test gets, with room before and behind it.
-pub(super) fn free_range() -> usize {
+pub(crate) fn free_range() -> usize {
     // Far below libraries and stacks, far above programs that are not loaded at random.
     static NEXT: AtomicUsize = AtomicUsize::new(1 << 36);
     NEXT.fetch_add(1 << 28, Ordering::Relaxed)
 }
 
 /// Reads a byte of mapped memory.
-pub(super) fn peek(at: usize) -> u8 {
+pub(crate) fn peek(at: usize) -> u8 {
     // SAFETY: a test's own mapping, or a fault that the test wants, in a child.
     unsafe { pointer::<u8>(at).read_volatile() }
 }
 
 /// Reads a byte for the fault it gives.
-pub(super) fn touch(at: usize) {
+pub(crate) fn touch(at: usize) {
     let _ = peek(at);
 }
 
 /// Writes a byte of mapped memory.
-pub(super) fn poke(at: usize, value: u8) {
+pub(crate) fn poke(at: usize, value: u8) {
     // SAFETY: as in `peek`; nobody else knows the address.
     unsafe { pointer::<u8>(at).write_volatile(value) }
 }
 
 /// Locks a range; false where the limit is too low.
-pub(super) fn lock(at: usize, len: usize) -> bool {
+pub(crate) fn lock(at: usize, len: usize) -> bool {
     // SAFETY: locking changes no contents.
     unsafe { libc::mlock(pointer(at), len) == 0 }
 }
 
 /// Runs `act` in a forked child; the wait status. A panic is exit status 101.
-pub(super) fn child(act: impl FnOnce()) -> c_int {
+pub(crate) fn child(act: impl FnOnce()) -> c_int {
     // SAFETY: other threads are gone in the child, which runs `act` and ends.
     match unsafe { libc::fork() } {
         -1 => panic!("fork"),
@@ -63,7 +63,7 @@ pub(super) fn child(act: impl FnOnce()) -> c_int {
 }
 
 /// As [`child`], with what it wrote to standard error, up to the size of a pipe.
-pub(super) fn output(act: impl FnOnce()) -> (c_int, Vec<u8>) {
+pub(crate) fn output(act: impl FnOnce()) -> (c_int, Vec<u8>) {
     let mut ends = [0; 2];
     // SAFETY: room for two descriptors.
     let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
@@ -87,11 +87,11 @@ pub(super) fn output(act: impl FnOnce()) -> (c_int, Vec<u8>) {
 }
 
 /// The signal that a status tells of; 0 for none.
-pub(super) fn signal(status: c_int) -> c_int {
+pub(crate) fn signal(status: c_int) -> c_int {
     if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { 0 }
 }
 
 /// The exit status; -1 for a child that was killed.
-pub(super) fn exited(status: c_int) -> c_int {
+pub(crate) fn exited(status: c_int) -> c_int {
     if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -1 }
 }

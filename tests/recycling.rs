@@ -1,0 +1,112 @@
+//! What freed large objects had serves the next ones, at other addresses and all zero, without the
+//! kernel's making it once more.
+
+#![expect(unsafe_code, reason = "forks, and looks at memory that the heap has zeroed")]
+
+#[global_allocator]
+static HEAP: casemate::Casemate = casemate::Casemate::new();
+
+const MIB: usize = 1 << 20;
+
+/// Whether pages of freed objects are kept here.
+fn works() -> bool {
+    drop(vec![1u8; 4 * MIB]);
+    casemate::stats().kept != 0
+}
+
+/// Page faults of this thread that needed no disk.
+fn faults() -> i64 {
+    // SAFETY: zeros are a value of it, and the kernel writes one.
+    unsafe {
+        let mut usage: libc::rusage = core::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage), 0);
+        usage.ru_minflt
+    }
+}
+
+/// An object that was all zero, and is all `value`.
+fn make(size: usize, value: u8) -> Vec<u8> {
+    // Not `vec![0; n]`, which trusts the heap.
+    let mut object: Vec<u8> = Vec::with_capacity(size);
+    // SAFETY: the heap hands out memory that is initialised.
+    let is_zero = |byte: &core::mem::MaybeUninit<u8>| unsafe { byte.assume_init() == 0 };
+    assert!(object.spare_capacity_mut().iter().all(is_zero));
+    object.resize(size, value);
+    object
+}
+
+#[test]
+fn a_page_is_faulted_in_once() {
+    if !works() {
+        println!("skipped: this kernel has no guard markers, or does not move pages");
+        return;
+    }
+    for size in [2 * MIB, 4 * MIB, 7 * MIB + 5, 16 * MIB] {
+        let first = make(size, 7);
+        let address = first.as_ptr().addr();
+        drop(first);
+        let before = faults();
+        let second = make(size, 9);
+        let pages = size as i64 / 4096;
+        // Page tables are faulted for, and pages that another test's object has taken.
+        assert!(faults() - before < pages / 2, "{size}: {} of {pages}", faults() - before);
+        assert_ne!(address, second.as_ptr().addr());
+        casemate::verify().unwrap();
+    }
+}
+
+#[test]
+fn what_grows_keeps_its_contents() {
+    for end in [3 * MIB, 9 * MIB, 24 * MIB] {
+        let mut object: Vec<u8> = Vec::new();
+        let mut i = 0u32;
+        while object.len() < end {
+            object.extend_from_slice(&i.to_ne_bytes());
+            i += 1;
+        }
+        let words = object.chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
+        assert!(words.eq(0..i));
+        object.truncate(MIB);
+        object.shrink_to_fit();
+        let rest = make(2 * MIB, 1);
+        assert_eq!(object.capacity() + rest.len(), 3 * MIB);
+    }
+    casemate::verify().unwrap();
+}
+
+#[test]
+fn a_child_has_its_own() {
+    drop(make(6 * MIB, 1));
+    // SAFETY: the child uses the heap, which Casemate allows, and ends.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        let well = std::panic::catch_unwind(|| {
+            let object = make(6 * MIB, 2);
+            drop(object);
+            drop(make(3 * MIB, 3));
+        });
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(i32::from(well.is_err())) }
+    }
+    let object = make(6 * MIB, 4);
+    let mut status = 0;
+    // SAFETY: our own child; a valid place for its status.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+    assert!(object.iter().all(|&byte| byte == 4));
+}
+
+#[test]
+fn sizes_that_alternate_get_each_others_pages() {
+    let mut held: Vec<Vec<u8>> = Vec::new();
+    for round in 0..200usize {
+        let size = 65_536 << (round * 7 % 8);
+        held.push(make(size + round, round as u8));
+        if held.len() > 6 {
+            let object = held.swap_remove(round % 6);
+            assert!(object.iter().all(|&byte| byte == object[0]));
+        }
+    }
+    casemate::verify().unwrap();
+}

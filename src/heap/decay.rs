@@ -29,10 +29,10 @@ const SLOTS: usize = 12;
 /// most of them.
 const UNUSED: core::ops::RangeInclusive<u64> = 16 * MIB as u64..=64 * MIB as u64;
 /// Bytes from which on a slot takes the pages of others, and gives its own.
-const GATHER: usize = 256 * KIB;
+const GATHER: usize = 128 * KIB;
 /// KiB that the heap queues after a bin's last slot until that one gives its pages: others of the
 /// bin will be handed out before it, and a class that is used in turn would move its own around.
-const IDLE: u32 = 4096;
+const IDLE: u32 = 1024;
 /// Slabs given back at once, at most.
 const AT_ONCE: u32 = 32;
 
@@ -138,7 +138,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 continue;
             }
             let age = self.queued_behind(entry, &view, id);
-            if age >= IDLE && best.is_none_or(|(oldest, ..)| age > oldest) {
+            let idle = IDLE.max(4 * region.shape.slot / KIB as u32);
+            if age >= idle && best.is_none_or(|(oldest, ..)| age > oldest) {
                 best = Some((age, view, id));
             }
         }

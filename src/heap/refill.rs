@@ -291,7 +291,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     fn add_slab(&self, entry: &mut Entry<'f>, view: &View<'f>) -> bool {
         let shared = self.shared();
         let Some(state) = shared.region.get(view.number) else { return false };
-        let heeded = if state.has_free() { self.heeded_limit() } else { self.heed_limit() };
+        // A region's first step is so small that it need not ask.
+        let asks = !state.has_free() && state.frontier() != 0;
+        let heeded = if asks { self.heed_limit() } else { self.heeded_limit() };
         let ground = shared.ground(self.plan());
         let mut taken = state.take::<O, P>(view.region, &ground, entry.random());
         // A limit may have been set, and the reservations cut, just in between.

@@ -42,6 +42,8 @@ const TRIES: usize = 32;
 
 /// Where everything goes on one rung.
 struct Spans {
+    /// Usable address bits.
+    bits: u32,
     rung: Rung,
     slots: usize,
     meta: usize,
@@ -234,7 +236,7 @@ fn place<O: Os, P: Policy>(
                 continue;
             }
             if !rung.reserved {
-                return Some(Spans { rung, slots, meta, layout });
+                return Some(Spans { bits, rung, slots, meta, layout });
             }
             match O::reserve(slots, slots_len) {
                 Ok(()) => {}
@@ -242,7 +244,7 @@ fn place<O: Os, P: Policy>(
                 Err(_) => continue,
             }
             if O::reserve(meta, layout.len).is_ok() {
-                return Some(Spans { rung, slots, meta, layout });
+                return Some(Spans { bits, rung, slots, meta, layout });
             }
             let _ = O::unmap(slots, slots_len);
         }
@@ -262,7 +264,7 @@ fn draw<O: Os>(bits: u32, len: usize, page: usize, random: &mut Stream) -> Optio
 /// The window in which large objects are placed, apart from the other spans: what is not reserved
 /// there, or no longer, must not be taken by a large object, whose address would decode to a slot.
 fn large_window<O: Os>(slots_len: usize, spans: &Spans, random: &mut Stream) -> (usize, usize) {
-    let bits = O::address_bits();
+    let bits = spans.bits;
     let len = 1usize << (bits - 4).min(42);
     let others = [(spans.slots, slots_len), (spans.meta, spans.layout.len)];
     let mut best = 1 << (bits - 1);
@@ -278,8 +280,8 @@ fn large_window<O: Os>(slots_len: usize, spans: &Spans, random: &mut Stream) -> 
         }
         // Somebody else's reservation (a sanitizer's shadow, a runtime's) can cover all of it:
         // then no large object would ever find a place. A few samples tell.
-        let free = (0..4).filter(|i| is_free::<O>(at + len / 8 * (2 * i + 1))).count();
-        if free >= 3 {
+        let free = (0..4).filter(|i| is_free::<O>(at + len / 8 * (2 * i + 1)));
+        if free.take(3).count() == 3 {
             break;
         }
     }

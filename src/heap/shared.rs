@@ -8,9 +8,10 @@ use crate::geometry::MOST_REGIONS;
 use crate::large::LargeState;
 use crate::nothing::Nothing;
 use crate::os::pointer;
+use crate::slab::ground::Ground;
 use crate::slab::lock::Lock;
 use crate::slab::pool::Pool;
-use crate::slab::provider::{Ground, RegionState};
+use crate::slab::provider::RegionState;
 use crate::slab::recycler::Recycler;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 

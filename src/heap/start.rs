@@ -15,7 +15,7 @@ use crate::os::{MapError, Os};
 use crate::policy::{Policy, Set};
 use crate::rng::Stream;
 use crate::size_class::{CLASSES, SizeClass};
-use crate::slab::provider::most_step;
+use crate::slab::ground::most_step;
 use crate::units::{GIB, MIB, align_up, round_up};
 use crate::violation::{Kind, Violation};
 use core::sync::atomic::Ordering::Relaxed;

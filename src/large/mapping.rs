@@ -139,7 +139,7 @@ pub fn retire<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> boo
     }
     if !closed && O::close(mapping.data, mapping.data_len).is_err() {
         // The kernel refuses everything: it stays accessible, but holds nothing.
-        super::clear(mapping.data, mapping.data + mapping.data_len);
+        super::resize::clear(mapping.data, mapping.data + mapping.data_len);
     }
     true
 }

@@ -4,21 +4,22 @@
 //! A freed range becomes inaccessible at once and is not used again until at least 16 younger
 //! large frees and 16 MiB of younger freed address space are behind it.
 
-#![expect(unsafe_code, reason = "writes the pattern behind large objects, copies on resize")]
+#![expect(unsafe_code, reason = "writes the pattern behind large objects")]
 
 mod mapping;
+mod resize;
 mod table;
 
+pub use resize::{resize, take_over};
 pub use table::{EntryState, LargeEntry, LargeState, Table, table_bytes};
 
 use crate::canary::Key;
-use crate::copy::copy;
-use crate::os::{MapError, Os, pointer};
+use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
 use crate::record::Origin;
 use crate::request::{Claim, Difference, Outcome, Request};
-use crate::slab::provider::Ground;
-use crate::units::{MIB, align_up, round_up};
+use crate::slab::ground::Ground;
+use crate::units::{MIB, align_up};
 use crate::violation::{Kind, Place, Violation};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -328,119 +329,6 @@ pub fn give_way<O: Os, P: Policy>(grounds: &Grounds<'_>) -> bool {
         }
     }
     given
-}
-
-/// Gives a large object another size. `None`: no memory for it, the object stays as it is.
-pub fn resize<O: Os, P: Policy>(
-    grounds: &Grounds<'_>,
-    at: usize,
-    claim: Claim,
-    request: &Request,
-) -> Outcome<Option<NonNull<u8>>> {
-    let Some(mut table) = grounds.table::<O>() else { return Ok(None) };
-    let number = find_live::<O, P>(grounds, &table, at, claim)?;
-    let entry = table.entry(number);
-    let made = mapping_of(entry);
-    let start = entry.start.load(Relaxed);
-    let Some(end) = start.checked_add(request.size) else { return Ok(None) };
-    let page = grounds.ground.page;
-    if end <= made.data + made.data_len && (start & (request.align - 1)) == 0 {
-        let old_size = entry.size.load(Relaxed);
-        clear(start + request.size.min(old_size), made.data + made.data_len);
-        entry.size.store(request.size, Relaxed);
-        entry.set(EntryState::Live, shape(request));
-        let keep = round_up((end - made.data).max(1), page);
-        if keep < made.data_len && mapping::cut::<O, P>(grounds, &made, keep) {
-            entry.data_len.store(keep, Relaxed);
-            let cut = (made.data_len - keep) as u64;
-            grounds.state.live_bytes.fetch_sub(cut, Relaxed);
-            grounds.state.guard_bytes.fetch_add(cut, Relaxed);
-        }
-        if P::SET.has(Set::CANARY) {
-            seal(grounds, entry);
-        }
-        return Ok(NonNull::new(pointer(start)));
-    }
-    move_to_larger::<O, P>(grounds, &mut table, number, request)
-}
-
-/// Moves an object's pages to a larger mapping; copies only where the kernel cannot move them.
-fn move_to_larger<O: Os, P: Policy>(
-    grounds: &Grounds<'_>,
-    table: &mut Table<'_, O>,
-    number: u32,
-    request: &Request,
-) -> Outcome<Option<NonNull<u8>>> {
-    let from = table.entry(number);
-    let old = mapping_of(from);
-    let (start, size) = (from.start.load(Relaxed), from.size.load(Relaxed));
-    let Some(new) = add::<O, P>(grounds, table, request, Fit::Start, old.data_len)? else {
-        return Ok(None);
-    };
-    let to = table.entry(new);
-    let made = mapping_of(to);
-    let target = to.start.load(Relaxed);
-    // The pattern must not reach the program with the moved page.
-    clear(start + size, old.data + old.data_len);
-    let whole = start == old.data && old.data_len <= made.data_len;
-    let moved = if whole {
-        O::move_pages(old.data, made.data, old.data_len)
-    } else {
-        Err(MapError::Unsupported)
-    };
-    if moved == Err(MapError::Occupied) {
-        // It failed late, and there is nothing to copy to any more.
-        drop_object::<O, P>(grounds, table, new);
-        if P::SET.has(Set::CANARY) {
-            seal(grounds, from);
-        }
-        return Ok(None);
-    }
-    if moved.is_ok() {
-        // What was several mappings is so at its new place.
-        let pieces = from.freed_at.load(Relaxed).saturating_sub(1);
-        to.freed_at.fetch_add(pieces, Relaxed);
-        grounds.ground.mappings.fetch_add(pieces as usize, Relaxed);
-    } else {
-        // SAFETY: as many bytes as both objects have are accessible in each; they are different
-        // mappings, and the table's lock keeps them.
-        unsafe {
-            copy(pointer(start), pointer(target), size.min(request.size));
-        }
-    }
-    if P::SET.has(Set::CANARY) {
-        // A moved last page took the new pattern's place.
-        seal(grounds, to);
-    }
-    if moved.is_err() {
-        grounds.ground.keep::<O>(old.data, old.data_len, false);
-    }
-    drop_object::<O, P>(grounds, table, number);
-    Ok(NonNull::new(pointer(target)))
-}
-
-fn clear(from: usize, to: usize) {
-    if from < to {
-        // SAFETY: the caller passes a part of an object's accessible pages that it may write.
-        unsafe { crate::wipe::wipe_long(pointer(from), to - from) }
-    }
-}
-
-/// The program takes over the whole of the pages of the object at `at`: how many bytes from there
-/// it may use from now on. `None` as for [`size_of_object`].
-pub fn take_over<O: Os, P: Policy>(grounds: &Grounds<'_>, at: usize) -> Outcome<Option<usize>> {
-    let Some(table) = grounds.table::<O>() else { return Ok(None) };
-    let number = find_live::<O, P>(grounds, &table, at, Claim::ANY)?;
-    let entry = table.entry(number);
-    let made = mapping_of(entry);
-    let (start, size) = (entry.start.load(Relaxed), entry.size.load(Relaxed));
-    let usable = made.data + made.data_len - start;
-    if usable != size {
-        clear(start + size, start + usable);
-        entry.size.store(usable, Relaxed);
-    }
-    entry.set(EntryState::Live, entry.shape() | TAKEN_OVER);
-    Ok(Some(usable))
 }
 
 /// The size of the live large object at `at`, 0 if there is none; `None` for a signal handler

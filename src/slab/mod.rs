@@ -1,6 +1,8 @@
 //! Layer: mechanisms. Slabs: the states of a group of slots, the memory of a slot, and where
 //! slabs come from.
 
+#[cfg(not(loom))]
+pub mod ground;
 pub mod group;
 pub mod inbox;
 pub mod lock;
@@ -8,6 +10,8 @@ pub mod lock;
 pub mod memory;
 #[cfg(not(loom))]
 pub mod meta;
+#[cfg(not(loom))]
+mod opening;
 pub mod pool;
 #[cfg(not(loom))]
 pub mod provider;

@@ -1,23 +1,19 @@
 //! Layer: mechanisms. Where slabs come from: a region's committed part, grown in steps, and its
-//! free slabs, drawn at random.
+//! free slabs, drawn at random. How they become accessible is in `opening`.
 //!
 //! ```text
 //!          closed                open                  closed
 //!   commit ------>  free slabs --take--> a heap's slab --give_back--> free slabs
 //! ```
-//!
-//! A closed slab is inaccessible and has no memory. On kernels with guard markers a step is made
-//! writable as a whole and guarded as a whole, in two calls; opening a slab removes the markers
-//! of its slots and leaves those behind it.
 
+use super::ground::Ground;
 use super::lock::{Lock, Rank};
-use super::meta::{Backing, OPEN, SPLIT, header};
-use super::recycler::{Lost, PIECES, Recycler, Taken};
+use super::meta::{Backing, OPEN, header};
 use crate::geometry::{Region, SlabId};
-use crate::os::{MapError, Os};
+use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::rng::Stream;
-use crate::units::{KIB, MIB, align_down, round_up};
+use crate::units::{KIB, MIB, round_up};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use Ordering::{Acquire, Relaxed, Release};
@@ -42,53 +38,6 @@ pub struct RegionState {
     pub bare: AtomicU32,
     /// Serialises growth, taking and giving back.
     pub lock: Lock,
-}
-
-/// Facts of the machine and the counters that all regions share.
-pub struct Ground<'g> {
-    /// The page size.
-    pub page: usize,
-    /// Whether the plan's address space was reserved at start-up.
-    pub reserved: bool,
-    /// Most bytes that a step of growth may take.
-    pub most_step: usize,
-    /// Whether guard markers work, found out again when one is refused.
-    pub markers: &'g AtomicU32,
-    /// Mappings that slabs and large objects have split off.
-    pub mappings: &'g AtomicUsize,
-    /// Most of those before guards are left out.
-    pub most_mappings: usize,
-    /// Wiped pages that wait for their next address.
-    pub recycler: &'g Recycler,
-    /// Start and length of the address space for large objects.
-    pub window: (usize, usize),
-    /// RLIMIT_AS that the heap has made room for; 0 for none.
-    pub limit: &'g AtomicUsize,
-    /// Whether the CPU has AVX2.
-    pub wide: bool,
-}
-
-impl Ground<'_> {
-    /// Keeps the pages of an open range that is the caller's alone for another object, if there is
-    /// room: they are wiped unless they are zero, and the range is mapped and empty then.
-    pub fn keep<O: Os>(&self, at: usize, len: usize, is_zero: bool) -> bool {
-        self.can_move() && self.recycler.put::<O>(at, len, is_zero, self.window, self.wide)
-    }
-
-    /// Whether pages of freed memory are kept at all: not where locked memory cannot have markers,
-    /// nor where address space is short.
-    pub fn can_move(&self) -> bool {
-        self.reserved && self.markers.load(Relaxed) != 0 && self.limit.load(Relaxed) == 0
-    }
-
-    /// Fills a mapped, empty range with pages that were kept.
-    pub fn fill<O: Os>(&self, at: usize, len: usize) -> Result<Taken, Lost> {
-        let mappings = self.mappings.load(Relaxed) + 2 * PIECES;
-        if !self.can_move() || mappings > self.most_mappings {
-            return Ok(Taken::NOTHING);
-        }
-        self.recycler.take::<O>(at, len, self.wide)
-    }
 }
 
 impl RegionState {
@@ -309,183 +258,8 @@ impl RegionState {
         done.is_ok()
     }
 
-    fn is_reserved(&self, ground: &Ground<'_>) -> bool {
+    pub(super) fn is_reserved(&self, ground: &Ground<'_>) -> bool {
         ground.reserved && self.unreserved.load(Relaxed) == 0
-    }
-
-    /// Makes memory for a step of slabs, all closed; how they are backed.
-    fn commit<O: Os, P: Policy>(
-        &self,
-        region: &Region,
-        at: usize,
-        len: usize,
-        ground: &Ground<'_>,
-    ) -> Option<Backing> {
-        let reserved = self.is_reserved(ground);
-        let whole = |at, len| if reserved { open::<O>(at, len) } else { O::map(at, len) };
-        if !P::SET.has(Set::GUARDS) {
-            return whole(at, len).ok().map(|()| Backing::Bare);
-        }
-        // A slab of one slot has no neighbours to share a step with: where nothing is reserved,
-        // mapping its own pages only costs the least address space.
-        let alone = !reserved && region.shape.slots == 1;
-        if ground.markers.load(Relaxed) != 0 && !alone {
-            whole(at, len).ok()?;
-            if O::guard(at, len).is_ok() {
-                return Some(Backing::Marked);
-            }
-            // Locked memory (mlockall) or a filter that came later: from now on by mprotect.
-            ground.markers.store(0, Relaxed);
-            if reserved {
-                let _ = O::discard(at, len);
-                O::close(at, len).ok()?;
-            } else {
-                O::unmap(at, len).ok()?;
-            }
-        }
-        if ground.mappings.load(Relaxed) >= ground.most_mappings {
-            return whole(at, len).ok().map(|()| Backing::Bare);
-        }
-        Some(if reserved { Backing::Protected } else { Backing::Mapped })
-    }
-
-    /// Makes a slab accessible: whether it is all zero.
-    fn open<O: Os>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) -> Option<bool> {
-        let head = header(region, slab);
-        let state = head.state.load(Relaxed);
-        let (at, len) = (region.slab(slab), region.shape.data as usize);
-        let mut is_zero = true;
-        let done = match Backing::of(state) {
-            Backing::Marked => match self.open_marked::<O>(region, slab, ground, &mut is_zero) {
-                // A filter that came later: from now on by mprotect, this slab too.
-                Err(MapError::Unsupported) => {
-                    ground.markers.store(0, Relaxed);
-                    if !self.surrender::<O>(region, slab, ground) {
-                        return None;
-                    }
-                    return self.open::<O>(region, slab, ground);
-                }
-                other => other,
-            },
-            Backing::Protected => split(ground, open::<O>(at, len)),
-            Backing::Mapped => split(ground, O::map(at, len)),
-            Backing::Bare => {
-                self.bare.fetch_add(1, Relaxed);
-                Ok(())
-            }
-        };
-        done.ok()?;
-        head.state.fetch_or(OPEN, Relaxed);
-        Some(is_zero)
-    }
-
-    /// Makes a slab accessible that markers guard: as far as there are pages for a slab of one slot
-    /// by moving them there, whose being zero is told.
-    fn open_marked<O: Os>(
-        &self,
-        region: &Region,
-        slab: SlabId,
-        ground: &Ground<'_>,
-        is_zero: &mut bool,
-    ) -> Result<(), MapError> {
-        let state = &header(region, slab).state;
-        let (at, len) = (region.slab(slab), region.shape.data as usize);
-        if region.shape.slots != 1 {
-            return O::unguard(at, len);
-        }
-        let Ok(taken) = ground.fill::<O>(at, len) else {
-            // It can be mapped anew.
-            if O::unmap(at, len).is_ok() {
-                state.store(Backing::Mapped as u32, Relaxed);
-            }
-            return Err(MapError::Exhausted);
-        };
-        *is_zero = taken.is_zero;
-        if taken.pieces != 0 && state.fetch_or(SPLIT, Relaxed) & SPLIT == 0 {
-            ground.mappings.fetch_add(2 * PIECES, Relaxed);
-        }
-        if taken.bytes == len {
-            return Ok(());
-        }
-        let rest = O::unguard(at + taken.bytes, len - taken.bytes);
-        if rest.is_err() && taken.bytes != 0 && O::guard(at, taken.bytes).is_err() {
-            let _ = O::discard(at, taken.bytes);
-        }
-        rest
-    }
-
-    fn close<O: Os, P: Policy>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) {
-        let head = header(region, slab);
-        let state = head.state.load(Relaxed);
-        let (at, len) = (region.slab(slab), region.shape.data as usize);
-        let mut backing = Backing::of(state);
-        if !P::SET.has(Set::PURGE_CLOSE) {
-            let _ = O::discard(at, len);
-            head.state.store(Backing::Bare as u32, Relaxed);
-            return;
-        }
-        if backing == Backing::Marked && region.shape.slots == 1 {
-            ground.keep::<O>(at, len, P::SET.has(Set::WIPE));
-        }
-        if backing == Backing::Marked && O::guard(at, len).is_err() {
-            // The mapping was locked after it was made.
-            backing = Backing::Protected;
-            ground.mappings.fetch_add(2, Relaxed);
-        }
-        match backing {
-            Backing::Marked => {}
-            Backing::Protected => {
-                let _ = O::discard(at, len);
-                if O::close(at, len).is_ok() {
-                    ground.mappings.fetch_sub(2, Relaxed);
-                } else {
-                    backing = Backing::Bare;
-                }
-            }
-            Backing::Mapped => {
-                if O::unmap(at, len).is_ok() {
-                    ground.mappings.fetch_sub(2, Relaxed);
-                } else {
-                    let _ = O::discard(at, len);
-                    backing = Backing::Bare;
-                }
-            }
-            Backing::Bare => {
-                self.bare.fetch_sub(1, Relaxed);
-                let _ = O::discard(at, len);
-            }
-        }
-        head.state.store(backing as u32 | state & SPLIT, Relaxed);
-    }
-
-    /// Gives up the memory and, where nothing is reserved, the address space of a closed slab that
-    /// markers guard: it is backed by mprotect or by mapping it from then on. The caller has taken
-    /// the slab, or holds the lock.
-    fn surrender<O: Os>(&self, region: &Region, slab: SlabId, ground: &Ground<'_>) -> bool {
-        let (at, len) = (region.slab(slab), 1usize << region.shape.stride_shift);
-        if O::unmap(at, len).is_err() {
-            return false;
-        }
-        let reserved = self.is_reserved(ground) && O::reserve(at, len).is_ok();
-        let backing = if reserved { Backing::Protected } else { Backing::Mapped };
-        header(region, slab).state.store(backing as u32, Relaxed);
-        true
-    }
-
-    /// Memory or address space ran out: gives up what free slabs still hold. False if that was
-    /// nothing.
-    pub fn give_way<O: Os>(&self, region: &Region, ground: &Ground<'_>) -> bool {
-        let Some(_held) = self.lock.acquire::<O>(Rank::Region) else { return false };
-        let mut given = false;
-        for i in 0..self.free.load(Relaxed) {
-            let slab = SlabId(header(region, SlabId(i)).free_cell.load(Relaxed));
-            let known = slab.0 < self.frontier.load(Relaxed);
-            if known && header(region, slab).state.load(Relaxed) & !SPLIT == Backing::Marked as u32
-            {
-                given |= self.surrender::<O>(region, slab, ground);
-            }
-        }
-        given
     }
 
     /// Metadata bytes mapped.
@@ -498,27 +272,4 @@ impl RegionState {
     pub fn frontier(&self) -> u32 {
         self.frontier.load(Acquire)
     }
-}
-
-/// Counts the mappings that an opened slab splits off.
-fn split(ground: &Ground<'_>, done: Result<(), MapError>) -> Result<(), MapError> {
-    if done.is_ok() {
-        ground.mappings.fetch_add(2, Relaxed);
-    }
-    done
-}
-
-/// The most bytes of a step where address space is limited to `limit`.
-pub fn most_step(limit: Option<usize>) -> usize {
-    match limit {
-        None => 16 * MIB,
-        Some(limit) => align_down((limit / 512).max(64 * KIB), 64 * KIB),
-    }
-}
-
-/// Opens a part of a reservation for objects: core dumps have them.
-fn open<O: Os>(at: usize, len: usize) -> Result<(), MapError> {
-    O::open(at, len)?;
-    O::dump(at, len);
-    Ok(())
 }

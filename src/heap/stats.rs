@@ -126,6 +126,17 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         stats
     }
 
+    /// Tells what the heap has mapped outside the spans of its plan: large objects, alive or waiting,
+    /// and where wiped pages are kept. For tests, which end heaps.
+    pub fn mapped_elsewhere(&self, tell: &mut dyn FnMut(usize, usize)) {
+        if super::start::is_ready(self.frozen) {
+            crate::large::ranges::<O>(&self.grounds(), tell);
+            if let Some((at, len)) = self.shared().recycler.span() {
+                tell(at, len);
+            }
+        }
+    }
+
     pub(super) fn add_region(&self, number: usize, class: &mut ClassStats) {
         let (plan, shared) = (self.plan(), self.shared());
         let (Some(region), Some(state)) = (plan.region.get(number), shared.region.get(number))

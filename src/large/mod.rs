@@ -340,6 +340,18 @@ pub fn size_of_object<O: Os>(grounds: &Grounds<'_>, at: usize) -> Option<usize> 
     Some(live.map_or(0, |entry| entry.size.load(Relaxed)))
 }
 
+/// Tells the ranges of large objects, alive or waiting, that are mapped.
+pub fn ranges<O: Os>(grounds: &Grounds<'_>, tell: &mut dyn FnMut(usize, usize)) {
+    let Some(table) = grounds.table::<O>() else { return };
+    for number in 0..grounds.state.used.load(Relaxed) {
+        let entry = table.entry(number);
+        let made = mapping_of(entry);
+        if entry.state() != EntryState::Empty && made.data_len != 0 {
+            tell(made.map, made.map_len);
+        }
+    }
+}
+
 /// Checks the table: every entry is found by its start, live objects' margins are intact, and the
 /// counters agree. Returns the number of live objects.
 pub fn verify<O: Os, P: Policy>(grounds: &Grounds<'_>) -> Outcome<usize> {

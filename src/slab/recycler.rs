@@ -228,6 +228,12 @@ impl Recycler {
         held != 0
     }
 
+    /// Address and length of the lanes, if there are any.
+    pub fn span(&self) -> Option<(usize, usize)> {
+        let base = self.base.load(Relaxed);
+        (base > NOWHERE).then_some((base, LANES * LANE))
+    }
+
     /// In a forked child whose parent's other threads may have been here.
     pub fn reset(&self) {
         self.busy.store(0, Relaxed);

@@ -3,7 +3,6 @@
 #![expect(unsafe_code, reason = "a heap of its own, by its unsafe interface")]
 
 use super::fault::Fault;
-use super::reach::page;
 use super::second::Who;
 use casemate::heap::{Claim, Frozen, Heap, Options, Plan, Request};
 use casemate::inside::{Linux, replace_thread_word, unmap};
@@ -15,9 +14,6 @@ static OPTIONS: Options = Options::DEFAULT;
 
 /// Allocations as a guest before a thread earns a heap; see `heap/entry.rs`.
 const GUEST: u32 = 64;
-/// Most pages of a guard around a large object.
-const GUARD_PAGES: usize = 16;
-
 /// What a heap says.
 pub type Said<T> = Result<T, Violation>;
 
@@ -29,8 +25,6 @@ pub struct Bed<P: Policy> {
     guests: u8,
     /// The latest allocation, for a fault.
     last: (Layout, usize),
-    /// Large objects that it handed out, wherever they lie.
-    large: Vec<(usize, usize)>,
 }
 
 impl<P: Policy> Bed<P> {
@@ -46,7 +40,7 @@ impl<P: Policy> Bed<P> {
             // SAFETY: no heap's number.
             who.does(move || unsafe { replace_thread_word(word) });
         }
-        Bed { heap, frozen, fault, guests, last: (Layout::new::<()>(), 0), large: Vec::new() }
+        Bed { heap, frozen, fault, guests, last: (Layout::new::<()>(), 0) }
     }
 
     /// Where everything is.
@@ -75,7 +69,6 @@ impl<P: Policy> Bed<P> {
             _ => at,
         };
         self.last = (layout, at);
-        self.note(at, layout.size());
         Ok(at)
     }
 
@@ -97,7 +90,6 @@ impl<P: Policy> Bed<P> {
             // SAFETY: live with a byte at least; the body's threads wait for this one.
             unsafe { with_exposed_provenance_mut::<u8>(at).write(0) };
         }
-        self.note(at, new.size);
         Ok(at)
     }
 
@@ -119,13 +111,6 @@ impl<P: Policy> Bed<P> {
     /// Whether a thread may be without a heap of its own.
     pub fn has_guest(&self, who: Who) -> bool {
         self.guests >> (who as u8) & 1 != 0
-    }
-
-    /// Remembers a large object, for the end.
-    pub fn note(&mut self, at: usize, size: usize) {
-        if at != 0 && !self.has_slots_at(at) && self.large.last() != Some(&(at, size)) {
-            self.large.push((at, size));
-        }
     }
 
     /// Both threads walk over the invariants: each sees its own heap and what is nobody's. What
@@ -158,17 +143,17 @@ impl<P: Policy> Drop for Bed<P> {
             who.does(|| unsafe { replace_thread_word(0) });
         }
         let plan = *self.plan();
+        let mut elsewhere = Vec::new();
+        self.heap().mapped_elsewhere(&mut |at, len| elsewhere.push((at, len)));
         let (slots, nothing) = (plan.slots, plan.nothing);
         // SAFETY: this heap's alone, which nobody uses any more.
         unsafe {
             unmap(slots, nothing.start + nothing.len - slots);
             unmap(plan.meta.0, plan.meta.1);
         }
-        for &(at, size) in &self.large {
-            let (start, guards) = (at & !(page() - 1), GUARD_PAGES * page());
-            let end = (at + size).next_multiple_of(page());
-            // SAFETY: an object of this heap's and its guards, or what it left there.
-            unsafe { unmap(start - guards, end - start + 2 * guards) };
+        for (at, len) in elsewhere {
+            // SAFETY: as above.
+            unsafe { unmap(at, len) };
         }
         // SAFETY: made by `new`; both threads have forgotten the heap.
         drop(unsafe { Box::from_raw(self.frozen) });

@@ -11,9 +11,6 @@ use std::fmt::Debug;
 use std::ptr::null_mut;
 use std::sync::{Mutex, PoisonError};
 
-/// Most pages of a guard around a large object.
-const GUARD_PAGES: usize = 16;
-
 /// What became of an operation, or what the heap found wrong.
 pub type Outcome<T> = Result<T, String>;
 
@@ -50,8 +47,6 @@ fn said<T, E: Debug>(outcome: Result<T, E>) -> Outcome<T> {
 /// What stays of a heap for the life of the process.
 struct Kept {
     frozen: Frozen,
-    /// Large objects that were handed out: they lie anywhere.
-    large: Mutex<Vec<(usize, usize)>>,
 }
 
 /// A heap of its own, and what stays of it.
@@ -63,21 +58,11 @@ static KEPT: Mutex<Vec<&Kept>> = Mutex::new(Vec::new());
 impl<P: Policy> Own<P> {
     /// A new heap. It stays for the life of the process.
     pub fn new() -> Self {
-        let kept = Kept { frozen: Frozen::new(), large: Mutex::default() };
+        let kept = Kept { frozen: Frozen::new() };
         let kept: &'static Kept = Box::leak(Box::new(kept));
         // Kept where a leak checker looks.
         KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
         Own(Heap::new(&kept.frozen, &OPTIONS), kept)
-    }
-
-    /// Remembers a large object, for the heap's end.
-    fn note(&self, object: *mut u8, size: usize) {
-        let Some(plan) = self.1.frozen.started() else { return };
-        let inside = object.addr().wrapping_sub(plan.slots) < plan.regions << plan.region_shift;
-        if !object.is_null() && !inside {
-            let mut large = self.1.large.lock().unwrap_or_else(PoisonError::into_inner);
-            large.push((object.addr(), size));
-        }
     }
 }
 
@@ -93,7 +78,6 @@ impl<P: Policy> Subject for Own<P> {
     fn allocate(&self, layout: Layout, zeroed: bool) -> Outcome<*mut u8> {
         let object = said(self.0.allocate(Request::layout(layout)))?;
         let object = object.map_or(null_mut(), |object| object.as_ptr());
-        self.note(object, layout.size());
         if zeroed && !Self::ZERO && !object.is_null() {
             // SAFETY: just allocated with this many bytes.
             unsafe { object.write_bytes(0, layout.size()) };
@@ -113,7 +97,6 @@ impl<P: Policy> Subject for Own<P> {
         let moved = unsafe { self.0.reallocate(object.expose_provenance(), Some(&old), &new) };
         let moved = said(moved)?;
         let moved = moved.map_or(null_mut(), |object| object.as_ptr());
-        self.note(moved, size);
         Ok(moved)
     }
 
@@ -128,6 +111,8 @@ impl<P: Policy> Subject for Own<P> {
     fn discard(&self) {
         let Some(plan) = self.1.frozen.started() else { return };
         let nothing = plan.nothing;
+        let mut elsewhere = Vec::new();
+        self.0.mapped_elsewhere(&mut |at, len| elsewhere.push((at, len)));
         // Else shrinking a failure would run out of address space after some twenty heaps, and a
         // fuzzer of mappings.
         // SAFETY: this heap's alone, which nobody uses any more.
@@ -135,12 +120,9 @@ impl<P: Policy> Subject for Own<P> {
             unmap(plan.slots, nothing.start + nothing.len - plan.slots);
             unmap(plan.meta.0, plan.meta.1);
         }
-        let (page, guards) = (1 << plan.page_shift, GUARD_PAGES << plan.page_shift);
-        let mut large = self.1.large.lock().unwrap_or_else(PoisonError::into_inner);
-        for (at, size) in large.drain(..) {
-            let (start, end) = (at & !(page - 1), (at + size).next_multiple_of(page));
-            // SAFETY: an object of this heap's and its guards, or what it left there.
-            unsafe { unmap(start - guards, end - start + 2 * guards) };
+        for (at, len) in elsewhere {
+            // SAFETY: as above.
+            unsafe { unmap(at, len) };
         }
     }
 }

@@ -151,7 +151,6 @@ impl<P: Policy> Program<P> {
                 Ok(())
             }
         });
-        self.bed.note(moved_to.get(), object.layout.size());
         // SAFETY: made above; both threads are done with it.
         drop(unsafe { Box::from_raw(std::ptr::from_ref(go).cast_mut()) });
         let (theirs, ours) = (self.bed.heard(theirs), self.bed.heard(ours));

@@ -7,6 +7,7 @@ use crate::machine::Machine;
 use crate::world::{Object, with};
 use casemate::Full;
 use casemate::os::{Os, pointer};
+use std::sync::Barrier;
 use std::thread;
 
 /// As an array: of a single byte the interpreter would print the whole allocation around it, which is
@@ -48,9 +49,15 @@ fn a_race() {
     with::<Full, true>(|heap| {
         let object = Object::make(heap, 100, 16);
         let at = object.address();
+        // Both are there before either writes: else the end of one could come before the other.
+        let both = &Barrier::new(2);
+        let write = move || {
+            both.wait();
+            poke(at);
+        };
         thread::scope(|scope| {
-            scope.spawn(move || poke(at));
-            scope.spawn(move || poke(at));
+            scope.spawn(write);
+            scope.spawn(write);
         });
     });
 }

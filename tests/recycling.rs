@@ -8,10 +8,12 @@ static HEAP: casemate::Casemate = casemate::Casemate::new();
 
 const MIB: usize = 1 << 20;
 
-/// Whether pages of freed objects are kept here.
+/// Whether pages of freed objects are kept here: everywhere but on older kernels, and where address
+/// space is short.
 fn works() -> bool {
-    drop(vec![1u8; 4 * MIB]);
-    casemate::stats().kept != 0
+    drop(Box::new(1));
+    let protections = casemate::protections();
+    protections.guard_markers && protections.reserved
 }
 
 /// Page faults of this thread that needed no disk.
@@ -38,7 +40,7 @@ fn make(size: usize, value: u8) -> Vec<u8> {
 #[test]
 fn a_page_is_faulted_in_once() {
     if !works() {
-        println!("skipped: this kernel has no guard markers, or does not move pages");
+        println!("skipped: no guard markers, or no reserved address space");
         return;
     }
     for size in [2 * MIB, 4 * MIB, 7 * MIB + 5, 16 * MIB] {

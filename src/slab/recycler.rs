@@ -214,7 +214,8 @@ impl Recycler {
         }
     }
 
-    /// Gives everything back: memory, and for good the address space. False if that was nothing.
+    /// Gives everything back, memory and address space, unless it is in use just now. False if that
+    /// was no memory.
     pub fn give_way<O: Os>(&self) -> bool {
         let Some(_turn) = self.turn() else { return false };
         let held = self.held();

@@ -94,6 +94,29 @@ fn slabs_that_are_used_in_turn_stay_and_others_go() {
     casemate::verify().unwrap();
 }
 
+/// What was freed long ago has waited, whatever its group waited for when it was queued.
+#[test]
+fn what_one_burst_frees_serves_the_next() {
+    const BYTES: usize = 900;
+    let make = |count| (0..count).map(|i| Box::new([i as u8; BYTES])).collect::<Vec<_>>();
+    let mut objects = make(20_000);
+    // In no order: each group has some in use until the end.
+    let mut random = 1u64;
+    for last in (1..objects.len()).rev() {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        objects.swap(last, (random >> 33) as usize % (last + 1));
+    }
+    objects.truncate(2000);
+    let before = class_of(BYTES);
+    let next = make(14_000);
+    let after = class_of(BYTES);
+    println!("{before:?} {after:?}");
+    assert!(after.committed < before.committed * 11 / 10, "{before:?} {after:?}");
+    casemate::verify().unwrap();
+    drop((objects, next));
+    casemate::verify().unwrap();
+}
+
 #[test]
 fn what_a_burst_leaves_is_bounded() {
     const BYTES: usize = 1500;

@@ -9,7 +9,7 @@ pub const HEADER: usize = 64;
 /// See [`HEADER`].
 pub const OTHERS: usize = 32;
 /// See [`HEADER`].
-pub const OWNER: usize = 32;
+pub const OWNER: usize = 40;
 
 /// Sizes that hold for every slab of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 //! back at once would have each of them faulted in again, and keeping it until its class is used
 //! again would keep a buffer of each size that a growing vector ever had.
 
-use super::queue::{CLOCK, FEWEST, List, clock};
+use super::queue::{CLOCK, FEWEST, List, after, clock};
 use super::refill::View;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
@@ -20,7 +20,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 /// Bytes that the heap queues until a slot's memory decays, at least; and in slots of its size. A
 /// program that uses one class only has a slot back after 8 to 16 frees.
-const LEAST: usize = 64 * MIB;
+const LEAST: usize = 48 * MIB;
 /// See [`LEAST`].
 const SLOTS: usize = 12;
 
@@ -46,11 +46,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let kib = (LEAST.max(SLOTS * slot) / KIB) as u32;
         let mut next = view.first(List::Waiting);
         while let Some(id) = next {
-            if self.queued_behind(entry, view, id) < kib {
+            let (_, _, group) = view.group(id);
+            if self.queued_behind(entry, &group) < kib {
                 break;
             }
-            next = view.after(id);
-            if P::SET.has(Set::QUARANTINE) && self.age(view, id) < FEWEST {
+            next = after(&group);
+            if P::SET.has(Set::QUARANTINE) && self.age(view, &group) < FEWEST {
                 // In its place: its class is hardly used, and reuse counts frees of the class.
                 self.decommit(view, id)?;
             } else if view.first(List::Waiting) == Some(id) {
@@ -134,10 +135,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
             let view = self.view(entry, number)?;
             let Some(id) = view.last(List::Waiting) else { continue };
-            if header(region, view.group(id).0).state.load(Relaxed) & OPEN == 0 {
+            let (slab, _, group) = view.group(id);
+            if header(region, slab).state.load(Relaxed) & OPEN == 0 {
                 continue;
             }
-            let age = self.queued_behind(entry, &view, id);
+            let age = self.queued_behind(entry, &group);
             let idle = IDLE.max(4 * region.shape.slot / KIB as u32);
             if age >= idle && best.is_none_or(|(oldest, ..)| age > oldest) {
                 best = Some((age, view, id));
@@ -151,7 +153,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let mut next = view.first(List::Waiting);
         while let Some(id) = next {
             self.decommit(view, id)?;
-            next = view.after(id);
+            next = after(&view.group(id).2);
         }
         Ok(())
     }

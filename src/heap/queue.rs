@@ -6,11 +6,12 @@
 use super::Heap;
 use super::Outcome;
 use super::bin::{Bin, PHASE_BITS, Phase};
-use super::refill::{NEVER, Source, View};
+use super::refill::{Source, View, ripe_at};
 use super::thread_heap::Entry;
 use crate::geometry::GroupId;
 use crate::os::Os;
 use crate::policy::{Policy, Set};
+use crate::slab::group::Group;
 use crate::units::{KIB, MIB};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -47,8 +48,8 @@ pub(super) fn clock(entry: &Entry<'_>) -> u32 {
     (entry.heap.queued.load(Relaxed) / KIB as u64) as u32 & CLOCK
 }
 
-fn behind(view: &View<'_>, id: GroupId, clock: u32) -> u32 {
-    let queued = view.group(id).2.own.phase.load(Relaxed) >> PHASE_BITS;
+fn behind(group: &Group<'_>, clock: u32) -> u32 {
+    let queued = group.own.phase.load(Relaxed) >> PHASE_BITS;
     clock.wrapping_sub(queued) & CLOCK
 }
 
@@ -78,22 +79,70 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         id: GroupId,
     ) -> Outcome<()> {
         let (_, at, group) = view.group(id);
-        let set = view.all(at) & !group.own.live.load(Relaxed);
-        let slots = u64::from(set.count_ones());
-        group.own.waiting.store(set, Relaxed);
-        group.own.queued_at.store(view.bin.freed.load(Relaxed) as u32, Relaxed);
-        group.own.phase.store(Phase::Queued as u32 | clock(entry) << PHASE_BITS, Relaxed);
-        group.own.until.store(NEVER, Relaxed);
+        self.note(entry, view, &group, view.all(at) & !group.own.live.load(Relaxed));
+        self.enqueue_noted(entry, view, id)
+    }
+
+    /// The same with the snapshot that it has.
+    pub(super) fn enqueue_noted(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+        id: GroupId,
+    ) -> Outcome<()> {
+        let (_, _, group) = view.group(id);
+        view.queue(entry, &group);
         view.append(List::Waiting, id);
         view.bin.queued.store(view.bin.queued.load(Relaxed) + 1, Relaxed);
-        Bin::add(&view.bin.waiting, slots);
-        Bin::add(&entry.heap.quarantined, view.bytes(slots));
-        Bin::add(&entry.heap.queued, view.bytes(slots));
-        Bin::subtract(&entry.heap.live, view.bytes(slots));
         if view.bin.wait.load(Relaxed) == 0 {
             self.draw_wait(entry, view);
         }
         Ok(())
+    }
+
+    /// Snapshots free slots of a group: they wait from now on.
+    fn note(&self, entry: &Entry<'f>, view: &View<'f>, group: &Group<'f>, set: u64) {
+        // Each freed slot counts once.
+        let more = u64::from((set & !group.own.waiting.load(Relaxed)).count_ones());
+        Bin::add(&view.bin.waiting, more);
+        Bin::add(&entry.heap.quarantined, view.bytes(more));
+        Bin::add(&entry.heap.queued, view.bytes(more));
+        Bin::subtract(&entry.heap.live, view.bytes(more));
+        group.own.waiting.store(set, Relaxed);
+        group.own.queued_at.store(view.bin.freed.load(Relaxed) as u32, Relaxed);
+    }
+
+    /// The snapshot of a group has waited long enough; it is told.
+    pub(super) fn serve(&self, entry: &Entry<'f>, view: &View<'f>, group: &Group<'f>) -> u64 {
+        let waiting = group.own.waiting.load(Relaxed);
+        let slots = u64::from(waiting.count_ones());
+        Bin::subtract(&view.bin.waiting, slots);
+        Bin::subtract(&entry.heap.quarantined, view.bytes(slots));
+        group.own.waiting.store(0, Relaxed);
+        waiting
+    }
+
+    /// A group of which some slots have served: what was snapshotted since and has waited has served
+    /// too, and then what has been freed meanwhile is snapshotted.
+    pub(super) fn mature(
+        &self,
+        entry: &Entry<'f>,
+        view: &View<'f>,
+        id: GroupId,
+        patience: Patience,
+    ) {
+        let (_, at, group) = view.group(id);
+        let mut served = group.own.served.load(Relaxed);
+        if group.own.waiting.load(Relaxed) != 0 {
+            if !self.has_served(view, &group, patience) {
+                return;
+            }
+            served |= self.serve(entry, view, &group);
+            group.own.served.store(served, Relaxed);
+        }
+        let rest = view.all(at) & !group.own.live.load(Relaxed) & !served;
+        self.note(entry, view, &group, rest);
+        view.queue(entry, &group);
     }
 
     fn draw_wait(&self, entry: &mut Entry<'f>, view: &View<'f>) {
@@ -123,22 +172,27 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// Whether a queued group has waited long enough.
-    pub(super) fn has_served(&self, view: &View<'f>, id: GroupId, patience: Patience) -> bool {
-        let frees = self.age(view, id);
+    pub(super) fn has_served(
+        &self,
+        view: &View<'f>,
+        group: &Group<'f>,
+        patience: Patience,
+    ) -> bool {
+        let frees = self.age(view, group);
         if frees >= patience.frees {
             return true;
         }
-        frees >= FEWEST && behind(view, id, patience.clock) >= patience.kib
+        frees >= FEWEST && behind(group, patience.clock) >= patience.kib
     }
 
     /// KiB that the heap has queued since this group was.
-    pub(super) fn queued_behind(&self, entry: &Entry<'f>, view: &View<'f>, id: GroupId) -> u32 {
-        behind(view, id, clock(entry))
+    pub(super) fn queued_behind(&self, entry: &Entry<'f>, group: &Group<'f>) -> u32 {
+        behind(group, clock(entry))
     }
 
     /// Frees of its class since the group was queued.
-    pub(super) fn age(&self, view: &View<'f>, id: GroupId) -> u32 {
-        let queued_at = view.group(id).2.own.queued_at.load(Relaxed);
+    pub(super) fn age(&self, view: &View<'f>, group: &Group<'f>) -> u32 {
+        let queued_at = group.own.queued_at.load(Relaxed);
         (view.bin.freed.load(Relaxed) as u32).wrapping_sub(queued_at)
     }
 
@@ -159,8 +213,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         entry: &mut Entry<'f>,
         view: &View<'f>,
     ) -> Option<(GroupId, Source)> {
+        self.next_after(entry, view, self.pressed(entry))
+    }
+
+    /// The shortest wait.
+    pub(super) fn pressed(&self, entry: &Entry<'f>) -> Patience {
         let frees = if P::SET.has(Set::QUARANTINE) { FEWEST } else { 0 };
-        self.next_after(entry, view, Patience { frees, kib: 0, clock: clock(entry) })
+        Patience { frees, kib: 0, clock: clock(entry) }
     }
 
     fn next_after(
@@ -172,10 +231,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if let Some(id) = self.one_of(entry, view, List::Waited, |_, _| true) {
             return Some((id, Source::Waited));
         }
-        let id = self.one_of(entry, view, List::Waiting, |n, id| {
+        let id = self.one_of(entry, view, List::Waiting, |n, group| {
             // The oldest has waited as long as was drawn; those beside it the minimum.
             let patience = if n == 0 { patience } else { patience.least(view) };
-            self.has_served(view, id, patience)
+            self.has_served(view, group, patience)
         })?;
         view.bin.queued.store(view.bin.queued.load(Relaxed).saturating_sub(1), Relaxed);
         self.draw_wait(entry, view);
@@ -188,20 +247,21 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         entry: &mut Entry<'f>,
         view: &View<'f>,
         list: List,
-        serves: impl Fn(usize, GroupId) -> bool,
+        serves: impl Fn(usize, &Group<'f>) -> bool,
     ) -> Option<GroupId> {
         let mut candidates = [(None, GroupId(0)); 4];
         let mut n = 0;
         let mut before = None;
         let mut next = view.first(list);
         while let (Some(id), Some(cell)) = (next, candidates.get_mut(n)) {
-            if !serves(n, id) {
+            let (_, _, group) = view.group(id);
+            if !serves(n, &group) {
                 break;
             }
             *cell = (before, id);
             n += 1;
             before = Some(id);
-            next = view.after(id);
+            next = after(&group);
         }
         let n = u32::try_from(n).ok().filter(|&n| n > 0)?;
         let pick = entry.random().below::<O>(n) as usize;
@@ -216,12 +276,29 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 pub(super) enum List {
     /// In the order in which they were queued.
     Waiting,
-    /// Those that had waited long enough when they were found to be still in use. Their snapshots
-    /// count as free, not as quarantined.
+    /// Those of which some slots have served, which count as free. The others are snapshotted from
+    /// time to time, and have served when their snapshot has waited as long as a queued group.
     Waited,
 }
 
+/// The one that follows in its list.
+pub(super) fn after(group: &Group<'_>) -> Option<GroupId> {
+    group.own.next.load(Relaxed).checked_sub(1).map(GroupId)
+}
+
 impl<'f> View<'f> {
+    /// Marks a group as in a list, from now on.
+    pub(super) fn queue(&self, entry: &Entry<'f>, group: &Group<'f>) {
+        group.own.phase.store(Phase::Queued as u32 | clock(entry) << PHASE_BITS, Relaxed);
+        self.count_down(group);
+    }
+
+    /// As many frees as make a group ripe are counted down to a look at those that wait: where much
+    /// is freed at once, no other group may become ripe.
+    pub(super) fn count_down(&self, group: &Group<'f>) {
+        group.own.until.store(ripe_at(self.region.shape.group_slots as usize), Relaxed);
+    }
+
     fn ends(&self, list: List) -> (&AtomicU32, &AtomicU32) {
         match list {
             List::Waiting => (&self.bin.oldest, &self.bin.youngest),
@@ -237,11 +314,6 @@ impl<'f> View<'f> {
     /// The last of a list.
     pub(super) fn last(&self, list: List) -> Option<GroupId> {
         self.ends(list).1.load(Relaxed).checked_sub(1).map(GroupId)
-    }
-
-    /// The one that follows in its list.
-    pub(super) fn after(&self, id: GroupId) -> Option<GroupId> {
-        self.group(id).2.own.next.load(Relaxed).checked_sub(1).map(GroupId)
     }
 
     /// Puts a group at the end of a list.

@@ -48,6 +48,7 @@ impl<'a> View<'a> {
         self.region.shape.slots == 1
     }
 
+    #[inline]
     pub(super) fn group(&self, id: GroupId) -> (SlabId, usize, Group<'a>) {
         let (slab, at) = self.region.split(id);
         (slab, at, group(self.region, slab, at))
@@ -181,6 +182,17 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     ) -> Outcome<()> {
         let free = (view.all(at) & !group.own.live.load(Relaxed)).count_ones();
         let ripe = ripe_at(view.region.shape.slots_of(at));
+        // What was snapshotted before it was taken up.
+        let noted = group.own.waiting.load(Relaxed);
+        let patience = self.patience(entry, view);
+        if noted != 0 && self.age(view, group) >= patience.frees {
+            group.own.served.store(self.serve(entry, view, group), Relaxed);
+            self.mature(entry, view, id, patience);
+            return self.place(entry, view, id);
+        }
+        if noted.count_ones() >= ripe {
+            return self.enqueue_noted(entry, view, id);
+        }
         group.own.phase.store(Phase::Idle as u32, Relaxed);
         if free >= ripe {
             return self.enqueue(entry, view, id);
@@ -203,7 +215,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.count_folded(view, done);
         let live = group.own.live.load(Relaxed);
         let set = match source {
-            Source::Queue | Source::Waited | Source::Recommitted => group.own.waiting.load(Relaxed),
+            Source::Queue | Source::Recommitted => self.serve(entry, view, &group),
+            Source::Waited => {
+                self.mature(entry, view, id, self.patience(entry, view));
+                group.own.served.load(Relaxed)
+            }
             Source::Spare | Source::Fresh => view.all(at),
         };
         if set & live != 0 || set & !view.all(at) != 0 {
@@ -212,13 +228,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if P::SET.has(Set::SWEEP) && P::SET.has(Set::CANARY) && view.region.has_canary() {
             self.sweep(view, &group, base, live)?;
         }
-        let slots = u64::from(set.count_ones());
-        if matches!(source, Source::Queue | Source::Recommitted) {
-            Bin::subtract(&view.bin.waiting, slots);
-            Bin::subtract(&entry.heap.quarantined, view.bytes(slots));
-        }
-        Bin::add(&entry.heap.live, view.bytes(slots));
-        group.own.waiting.store(0, Relaxed);
+        Bin::add(&entry.heap.live, view.bytes(u64::from(set.count_ones())));
+        group.own.served.store(0, Relaxed);
         group.own.until.store(NEVER, Relaxed);
         group.own.phase.store(Phase::Active as u32, Relaxed);
         group.others.owner.store(entry.heap.index.load(Relaxed), Release);

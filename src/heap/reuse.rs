@@ -10,7 +10,7 @@
 
 use super::bin::{Bin, Phase};
 use super::free::Found;
-use super::queue::{FEWEST, List, quarantine};
+use super::queue::{FEWEST, List, Patience, quarantine};
 use super::refill::{View, all_groups, bit64};
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
@@ -18,7 +18,6 @@ use crate::bitmap::members;
 use crate::geometry::{GroupId, SlabId};
 use crate::os::Os;
 use crate::policy::{Policy, Set};
-use crate::slab::group::QUEUED;
 use crate::slab::meta::{Link, OPEN, group, header};
 use crate::units::KIB;
 use crate::violation::Kind;
@@ -31,21 +30,24 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     pub(super) fn ripen(&self, entry: &mut Entry<'f>, found: &Found<'f>) -> Outcome<()> {
         let view = self.view(entry, found.number)?;
         let id = view.region.group_id(found.id.slab, found.id.group as usize);
-        if Phase::of(found.group.own.phase.load(Relaxed)) != Phase::Idle {
-            return Err(view.fail(Kind::Metadata, found.at));
+        match Phase::of(found.group.own.phase.load(Relaxed)) {
+            Phase::Idle => self.enqueue(entry, &view, id)?,
+            // So much more of it is free that others are worth a look.
+            Phase::Queued => view.count_down(&found.group),
+            Phase::Active | Phase::Spare => return Err(view.fail(Kind::Metadata, found.at)),
         }
-        self.enqueue(entry, &view, id)?;
         self.tidy(entry, &view)
     }
 
     /// Retires what waits beyond need: wholly free groups at the head of the queue become spare,
     /// and slabs of spare groups are given back.
     pub(super) fn tidy(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
+        let patience = self.patience(entry, view);
         if view.is_single() {
-            return self.decay(entry, view);
+            self.decay(entry, view)?;
+            return self.retire_waited(entry, view, patience);
         }
         let live = view.bin.live();
-        let patience = self.patience(entry, view);
         // As much as can be drawn, so that what waits is not retired for a short draw; over the
         // bound, little more than what is in use.
         let over = entry.heap.quarantined.load(Relaxed) > u64::from(patience.kib) * KIB as u64;
@@ -56,14 +58,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 break;
             }
             let Some(id) = view.first(List::Waiting) else { break };
-            if !self.has_served(view, id, patience) {
+            if !self.has_served(view, &view.group(id).2, patience) {
                 break;
             }
             self.leave_queue(view, id);
             self.retire(entry, view, id)?;
         }
-        // Of those that were in use still, one in turn: some become empty.
-        self.retire_waited(entry, view)
+        self.retire_waited(entry, view, patience)
     }
 
     /// Takes the first out of the queue.
@@ -76,7 +77,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     pub(super) fn tidy_pressed(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
         for _ in 0..view.bin.queued.load(Relaxed) {
             let Some(id) = view.first(List::Waiting) else { break };
-            if P::SET.has(Set::QUARANTINE) && self.age(view, id) < FEWEST {
+            if P::SET.has(Set::QUARANTINE) && self.age(view, &view.group(id).2) < FEWEST {
                 break;
             }
             self.leave_queue(view, id);
@@ -85,35 +86,37 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if view.is_single() {
             self.decommit_all(view)?;
         }
-        // Each once, however many go to the end again.
-        let last = view.last(List::Waited);
-        while let Some(id) = view.first(List::Waited) {
-            self.retire_waited(entry, view)?;
-            if Some(id) == last {
-                break;
-            }
+        let pressed = self.pressed(entry);
+        let groups = view.bin.slab_count.load(Relaxed) * u32::from(view.region.shape.groups);
+        for _ in 0..groups {
+            self.retire_waited(entry, view, pressed)?;
         }
         Ok(())
     }
 
-    /// The first of the groups that have waited: retired if it is in use no longer, otherwise it
-    /// is the last from now on.
-    fn retire_waited(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
+    /// Looks at the first of the groups that have waited, if it has for as long again since the last
+    /// look: more of it has served now. It is spare, or the last from now on.
+    fn retire_waited(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+        patience: Patience,
+    ) -> Outcome<()> {
         let Some(id) = view.first(List::Waited) else { return Ok(()) };
-        let (_, _, group) = view.group(id);
-        view.unlink(List::Waited, None, id);
-        if group.own.live.load(Relaxed) != 0 && group.others.done.load(Relaxed) & !QUEUED == 0 {
-            view.append(List::Waited, id);
+        let (slab, at, group) = view.group(id);
+        if !self.has_served(view, &group, patience) {
+            // Nor have those behind it.
             return Ok(());
         }
-        // As it was in the queue.
-        let slots = u64::from(group.own.waiting.load(Relaxed).count_ones());
-        Bin::add(&view.bin.waiting, slots);
-        Bin::add(&entry.heap.quarantined, view.bytes(slots));
-        self.retire(entry, view, id)
+        view.unlink(List::Waited, None, id);
+        let place = view.region.group(slab, at);
+        let done = group.fold_if_any().map_err(|kind| view.fail(kind, place))?;
+        self.count_folded(view, done);
+        self.mature(entry, view, id, patience);
+        self.place(entry, view, id)
     }
 
-    /// A group that has left the queue: spare if it is wholly free and all of it has waited.
+    /// A group that has left the queue: what waited has served.
     pub(super) fn retire(
         &self,
         entry: &mut Entry<'f>,
@@ -124,21 +127,20 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let place = view.region.group(slab, at);
         let done = group.fold_if_any().map_err(|kind| view.fail(kind, place))?;
         self.count_folded(view, done);
-        let waiting = group.own.waiting.load(Relaxed);
-        let slots = u64::from(waiting.count_ones());
-        Bin::subtract(&view.bin.waiting, slots);
-        Bin::subtract(&entry.heap.quarantined, view.bytes(slots));
-        if group.own.live.load(Relaxed) != 0 {
-            // Still in use: what was free has served its time and comes first from now on.
+        group.own.served.store(self.serve(entry, view, &group), Relaxed);
+        self.mature(entry, view, id, self.patience(entry, view));
+        self.place(entry, view, id)
+    }
+
+    /// Where a group belongs of which some slots have served: it is spare if all have, and otherwise
+    /// comes first from now on.
+    pub(super) fn place(&self, entry: &mut Entry<'f>, view: &View<'f>, id: GroupId) -> Outcome<()> {
+        let (slab, at, group) = view.group(id);
+        if group.own.served.load(Relaxed) != view.all(at) || !group.is_quiet() {
             view.append(List::Waited, id);
             return Ok(());
         }
-        if waiting != view.all(at) || !group.is_quiet() {
-            // Slots freed since then have yet to wait.
-            Bin::add(&entry.heap.live, view.bytes(slots));
-            return self.enqueue(entry, view, id);
-        }
-        group.own.waiting.store(0, Relaxed);
+        group.own.served.store(0, Relaxed);
         group.own.phase.store(Phase::Spare as u32, Relaxed);
         let head = header(view.region, slab);
         let spare = head.spare.load(Relaxed);

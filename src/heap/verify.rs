@@ -104,7 +104,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     fn verify_queue(&self, view: &View<'f>) -> Outcome<()> {
-        let (mut groups, mut slots, mut last) = (0, 0u64, 0);
+        let (mut groups, mut last) = (0, 0);
         let mut next = view.bin.oldest.load(Relaxed);
         while let Some(number) = next.checked_sub(1) {
             let (_, at, group) = view.group(GroupId(number));
@@ -112,14 +112,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             expect(view, Phase::of(group.own.phase.load(Relaxed)) == Phase::Queued)?;
             expect(view, waiting & group.own.live.load(Relaxed) == 0)?;
             expect(view, waiting & !view.all(at) == 0)?;
+            expect(view, group.own.served.load(Relaxed) == 0)?;
             groups += 1;
-            slots += u64::from(waiting.count_ones());
             expect(view, groups <= view.bin.queued.load(Relaxed))?;
             last = number + 1;
             next = group.own.next.load(Relaxed);
         }
         expect(view, groups == view.bin.queued.load(Relaxed))?;
-        expect(view, slots == view.bin.waiting.load(Relaxed))?;
         expect(view, last == view.bin.youngest.load(Relaxed))?;
         self.verify_waited(view)
     }
@@ -132,18 +131,20 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let (_, at, group) = view.group(id);
             let waiting = group.own.waiting.load(Relaxed);
             expect(view, Phase::of(group.own.phase.load(Relaxed)) == Phase::Queued)?;
-            expect(view, waiting & group.own.live.load(Relaxed) == 0)?;
-            expect(view, waiting & !view.all(at) == 0)?;
+            let served = group.own.served.load(Relaxed);
+            expect(view, (waiting | served) & group.own.live.load(Relaxed) == 0)?;
+            expect(view, (waiting | served) & !view.all(at) == 0 && waiting & served == 0)?;
             groups += 1;
             expect(view, groups <= most)?;
             last = next;
-            next = view.after(id);
+            next = super::queue::after(&group);
         }
         expect(view, last == view.last(List::Waited))
     }
 
     fn verify_slabs(&self, entry: &Entry<'f>, view: &View<'f>, seen: &mut Verified) -> Outcome<()> {
-        let (mut slabs, mut partial, mut empty, mut live) = (0, 0, 0, 0u64);
+        let (mut slabs, mut partial, mut empty) = (0, 0, 0);
+        let (mut live, mut waiting) = (0u64, 0u64);
         let mut next = Link(view.bin.slabs.load(Relaxed));
         while let Some(slab) = next.slab() {
             let head = header(view.region, slab);
@@ -157,6 +158,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 let group = group(view.region, slab, at);
                 let phase = Phase::of(group.own.phase.load(Relaxed));
                 expect(view, is_spare == (phase == Phase::Spare))?;
+                let (waits, served) = (&group.own.waiting, &group.own.served);
+                let in_list = phase == Phase::Queued;
+                expect(view, !is_spare || waits.load(Relaxed) == 0)?;
+                expect(view, in_list || served.load(Relaxed) == 0)?;
+                waiting += u64::from(waits.load(Relaxed).count_ones());
                 if head.state.load(Relaxed) & OPEN == 0 {
                     // Given back while it waits.
                     expect(view, view.is_single() && phase == Phase::Queued)?;
@@ -172,6 +178,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             next = Link(head.next.load(Relaxed));
         }
         expect(view, slabs == view.bin.slab_count.load(Relaxed))?;
+        expect(view, waiting == view.bin.waiting.load(Relaxed))?;
         expect(view, empty == view.bin.empty.load(Relaxed))?;
         expect(view, view.bin.fewest.load(Relaxed) <= empty)?;
         self.verify_spares(view, Spares::All, empty)?;

@@ -38,9 +38,9 @@ pub const QUEUED: u64 = 1 << 63;
 pub struct OwnerPart {
     /// Slots that are handed out.
     pub live: AtomicU64,
-    /// Snapshot of the free slots when the group was queued for quarantine.
+    /// Free slots in quarantine: those that were free when `queued_at` was noted.
     pub waiting: AtomicU64,
-    /// The bin's count of frees when it was queued, modulo 2^32.
+    /// The bin's count of frees at that time, modulo 2^32.
     pub queued_at: AtomicU32,
     /// Next group in the quarantine queue: its number plus one, 0 at the end.
     pub next: AtomicU32,
@@ -48,6 +48,8 @@ pub struct OwnerPart {
     pub phase: AtomicU32,
     /// Frees until the group is ripe; out of reach while it is not idle.
     pub until: AtomicU32,
+    /// Free slots that have waited long enough, while the group is in a list of such.
+    pub served: AtomicU64,
 }
 
 /// Written by threads that free objects of a group that they do not own.

@@ -134,9 +134,57 @@ fn among_many_live_objects_no_slot_comes_back_before_the_minimum() {
     }
 }
 
+/// The same where everything is freed, in another order each time, and then as much is allocated.
+fn distances_of_bursts<P: Policy>(size: usize, live: usize, bursts: usize) -> Vec<u32> {
+    on_a_heap::<P, _>(|_, heap| {
+        let layout = Layout::from_size_align(size, 8).unwrap();
+        let mut objects = Vec::new();
+        let mut freed = HashMap::new();
+        let (mut clock, mut seen) = (0, Vec::new());
+        let mut state = 0x2545_f491_4f6c_dd1du64;
+        for _ in 0..bursts {
+            while objects.len() < live {
+                let object = allocate(heap, layout);
+                seen.extend(freed.remove(&object).map(|then: u32| clock - then));
+                objects.push(object);
+            }
+            while objects.len() > live / 16 {
+                state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                let object = objects.swap_remove((state >> 33) as usize % objects.len());
+                // SAFETY: allocated here, and used by nobody.
+                unsafe { heap.free(object, Some(Request::layout(layout))) }.unwrap();
+                freed.insert(object, clock);
+                clock += 1;
+            }
+        }
+        heap.verify().unwrap();
+        seen.sort_unstable();
+        seen
+    })
+}
+
+#[test]
+fn after_bursts_no_slot_comes_back_before_the_minimum() {
+    println!("{:>8} {:>8} {:>8} {:>8} {:>8}", "slot", "live", "minimum", "least", "median");
+    for size in [8, 56, 264, 1000, 4000, 8000] {
+        let slot = classify(size, 8, 12).unwrap().slot(12);
+        let minimum = quarantine(slot);
+        for times in [2, 3] {
+            // All of it stays below what a heap's quarantine may be.
+            let live = (times * minimum as usize).min((1 << 20) / slot);
+            let seen = distances_of_bursts::<Full>(size, live, 12);
+            let (least, median) = (seen[0], seen[seen.len() / 2]);
+            println!("{slot:>8} {live:>8} {minimum:>8} {least:>8} {median:>8}");
+            assert!(least >= minimum, "slot {slot}, {live} live: back after {least} frees");
+        }
+    }
+}
+
 /// The control: without quarantine slots come back at once.
 #[test]
 fn without_quarantine_slots_come_back_early() {
     let seen = distances::<Without<{ Set::QUARANTINE.bits() }>>(56, 10, 4000);
+    assert!(seen[0] < quarantine(64));
+    let seen = distances_of_bursts::<Without<{ Set::QUARANTINE.bits() }>>(56, 10_000, 3);
     assert!(seen[0] < quarantine(64));
 }

@@ -64,7 +64,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             // The random offset before the first slab needs no mapping to be inaccessible.
             let _ = O::unmap(start, region.base - start);
         }
-        shared.recycler.give_way::<O>();
+        shared.recycler.close::<O>();
         let made = shared.heaps.load(Relaxed) as usize;
         let first = (&raw const *self.frozen.heap(0)).addr();
         let stride = super::thread_heap::ThreadHeap::STRIDE;

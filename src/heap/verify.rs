@@ -61,7 +61,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         self.verify_abandoned(&mut seen)?;
         self.verify_large(&mut seen)?;
-        if !self.shared().recycler.verify(self.plan().features.avx2) {
+        if !self.shared().recycler.verify::<O>(self.plan().features.avx2) {
             return Err(Violation::new(Kind::WriteAfterFree).at(Place::Large, 0));
         }
         Ok(seen)

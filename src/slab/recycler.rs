@@ -17,9 +17,10 @@
 
 use crate::os::{MapError, Os, pointer};
 use crate::units::{KIB, MIB};
+use core::marker::PhantomData;
 use core::sync::atomic::{
     AtomicU32, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, SeqCst},
 };
 
 /// Ranges that are kept at the same time.
@@ -49,6 +50,8 @@ const NOWHERE: usize = 1;
 pub struct Recycler {
     /// 1 while a thread uses it.
     busy: AtomicU32,
+    /// 1 once nothing is to be kept any more.
+    closed: AtomicU32,
     /// See [`IDLE`].
     idle: AtomicU32,
     /// Address of the first lane; 0 before the first use.
@@ -78,18 +81,39 @@ impl Taken {
 pub struct Lost;
 
 /// The only user.
-struct Turn<'r>(&'r Recycler);
+struct Turn<'r, O: Os>(&'r Recycler, PhantomData<O>);
 
-impl Drop for Turn<'_> {
+impl<O: Os> Drop for Turn<'_, O> {
+    /// Either this sees that it was closed meanwhile, or who closed it found nobody here: both
+    /// write their own word first and then read the other's.
     fn drop(&mut self) {
-        self.0.busy.store(0, Release);
+        self.0.busy.store(0, SeqCst);
+        if self.0.closed.load(SeqCst) != 0 {
+            self.0.end::<O>();
+        }
     }
 }
 
 impl Recycler {
-    fn turn(&self) -> Option<Turn<'_>> {
+    fn turn<O: Os>(&self) -> Option<Turn<'_, O>> {
         // Not `then_some`, which would make one in any case, and end it.
-        (self.busy.swap(1, Acquire) == 0).then(|| Turn(self))
+        (self.busy.swap(1, Acquire) == 0).then(|| Turn(self, PhantomData))
+    }
+
+    /// From now on nothing is kept: memory and address space are given back, now or by whoever is
+    /// here at this moment, when it leaves.
+    pub fn close<O: Os>(&self) {
+        self.closed.store(1, SeqCst);
+        self.end::<O>();
+    }
+
+    /// Gives everything back for good, unless somebody is here, who does it then.
+    fn end<O: Os>(&self) {
+        if self.busy.swap(1, SeqCst) == 0 {
+            self.release::<O>();
+            let _ = self.base.compare_exchange(0, NOWHERE, Relaxed, Relaxed);
+            self.busy.store(0, SeqCst);
+        }
     }
 
     /// Bytes kept.
@@ -115,7 +139,7 @@ impl Recycler {
         window: (usize, usize),
         wide: bool,
     ) -> bool {
-        let Some(_turn) = self.turn() else { return false };
+        let Some(_turn) = self.turn::<O>() else { return false };
         if !self.has_room(len) {
             return false;
         }
@@ -145,7 +169,7 @@ impl Recycler {
     /// for: that much is readable and writable then. `wide` says that the CPU has AVX2.
     pub fn take<O: Os>(&self, to: usize, len: usize, wide: bool) -> Result<Taken, Lost> {
         let mut taken = Taken::NOTHING;
-        let Some(_turn) = self.turn() else { return Ok(taken) };
+        let Some(_turn) = self.turn::<O>() else { return Ok(taken) };
         let base = self.base.load(Relaxed);
         while taken.pieces < PIECES && len - taken.bytes >= LEAST {
             let Some(i) = self.best(len - taken.bytes) else { break };
@@ -196,7 +220,7 @@ impl Recycler {
         if idle < IDLE {
             return;
         }
-        let Some(_turn) = self.turn() else { return };
+        let Some(_turn) = self.turn::<O>() else { return };
         self.idle.store(0, Relaxed);
         let lanes = self.lane.iter().enumerate();
         if let Some((i, _)) = lanes.max_by_key(|(_, held)| held.load(Relaxed)) {
@@ -217,11 +241,18 @@ impl Recycler {
     /// Gives everything back, memory and address space, unless it is in use just now. False if that
     /// was no memory.
     pub fn give_way<O: Os>(&self) -> bool {
-        let Some(_turn) = self.turn() else { return false };
+        let Some(_turn) = self.turn::<O>() else { return false };
+        self.release::<O>()
+    }
+
+    /// The same by the only user.
+    fn release<O: Os>(&self) -> bool {
         let held = self.held();
         let base = self.base.swap(0, Relaxed);
         self.lane.iter().for_each(|held| held.store(0, Relaxed));
-        if base > NOWHERE && O::unmap(base, LANES * LANE).is_err() {
+        if base == NOWHERE {
+            self.base.store(NOWHERE, Relaxed);
+        } else if base != 0 && O::unmap(base, LANES * LANE).is_err() {
             // It stays where it is, and holds nothing.
             let _ = O::discard(base, LANES * LANE);
             self.base.store(base, Relaxed);
@@ -237,12 +268,12 @@ impl Recycler {
 
     /// In a forked child whose parent's other threads may have been here.
     pub fn reset(&self) {
-        self.busy.store(0, Relaxed);
+        self.busy.store(0, SeqCst);
     }
 
     /// Whether everything kept is zero.
-    pub fn verify(&self, wide: bool) -> bool {
-        let Some(_turn) = self.turn() else { return true };
+    pub fn verify<O: Os>(&self, wide: bool) -> bool {
+        let Some(_turn) = self.turn::<O>() else { return true };
         let base = self.base.load(Relaxed);
         let mut lanes = self.lane.iter().map(|held| held.load(Relaxed)).enumerate();
         lanes.all(|(i, held)| {

@@ -7,6 +7,7 @@ const WINDOW: (usize, usize) = (1 << 42, 1 << 44);
 fn new() -> Recycler {
     Recycler {
         busy: AtomicU32::new(0),
+        closed: AtomicU32::new(0),
         idle: AtomicU32::new(0),
         base: AtomicUsize::new(0),
         lane: [const { AtomicUsize::new(0) }; LANES],
@@ -46,7 +47,7 @@ fn what_is_put_is_gone_and_comes_back_zero_elsewhere() {
     Linux::map(to, 4 * LEAST).unwrap();
     assert!(recycler.put::<Linux>(from, 4 * LEAST, false, WINDOW, false));
     assert_eq!((resident(from, 4 * LEAST), recycler.held()), (0, 4 * LEAST));
-    assert!(recycler.verify(false));
+    assert!(recycler.verify::<Linux>(false));
     let taken = recycler.take::<Linux>(to, 4 * LEAST, false);
     assert_eq!(taken, Ok(Taken { bytes: 4 * LEAST, pieces: 1, is_zero: true }));
     assert_eq!((resident(to, 4 * LEAST), recycler.held()), (4 * LEAST, 0));
@@ -86,7 +87,7 @@ fn what_was_written_to_is_found() {
     let recycler = new();
     assert!(recycler.put::<Linux>(written(LEAST), LEAST, false, WINDOW, false));
     poke(recycler.base.load(Relaxed) + LEAST - 1, 1);
-    assert!(!recycler.verify(false));
+    assert!(!recycler.verify::<Linux>(false));
     let to = free_range();
     Linux::map(to, LEAST).unwrap();
     assert!(!recycler.take::<Linux>(to, LEAST, false).unwrap().is_zero);
@@ -121,17 +122,17 @@ fn there_is_an_end_to_what_is_kept() {
 #[test]
 fn who_finds_it_in_use_does_without() {
     let recycler = new();
-    let turn = recycler.turn();
+    let turn = recycler.turn::<Linux>();
     for _ in 0..2 {
-        assert!(recycler.turn().is_none());
+        assert!(recycler.turn::<Linux>().is_none());
         assert!(!recycler.put::<Linux>(written(LEAST), LEAST, false, WINDOW, false));
     }
     assert_eq!(recycler.take::<Linux>(0, LEAST, false), Ok(Taken::NOTHING));
-    assert!(recycler.verify(false));
+    assert!(recycler.verify::<Linux>(false));
     // As a forked child does, whose parent's other thread was here.
     core::mem::forget(turn);
     recycler.reset();
-    assert!(recycler.turn().is_some());
+    assert!(recycler.turn::<Linux>().is_some());
 }
 
 /// Whoever gets pages gets zeros, and nobody else has them.
@@ -151,7 +152,7 @@ fn many_at_once() {
                 for _ in 0..300 {
                     recycler.put::<Linux>(from, 2 * LEAST, false, WINDOW, false);
                     recycler.age::<Linux>();
-                    assert!(recycler.verify(false));
+                    assert!(recycler.verify::<Linux>(false));
                     // What was not put still has what was written, or zeros.
                     Linux::discard(from, 2 * LEAST).unwrap();
                     let taken = recycler.take::<Linux>(to, 2 * LEAST, false).unwrap();
@@ -165,4 +166,27 @@ fn many_at_once() {
             });
         }
     });
+}
+
+/// Whoever is here when it is closed gives everything back on leaving, and nothing is kept again.
+#[test]
+fn closed_while_in_use_it_is_given_back_afterwards() {
+    if !works() {
+        return;
+    }
+    for busy in [false, true] {
+        let recycler = new();
+        assert!(recycler.put::<Linux>(written(LEAST), LEAST, false, WINDOW, false));
+        let (base, len) = recycler.span().unwrap();
+        let turn = busy.then(|| recycler.turn::<Linux>().unwrap());
+        recycler.close::<Linux>();
+        assert_eq!(recycler.span().is_some(), busy);
+        drop(turn);
+        assert_eq!((recycler.span(), recycler.held()), (None, 0));
+        // Nothing is mapped there any more.
+        Linux::reserve(base, len).unwrap();
+        Linux::unmap(base, len).unwrap();
+        assert!(!recycler.put::<Linux>(written(LEAST), LEAST, false, WINDOW, false));
+        assert_eq!(recycler.span(), None);
+    }
 }

@@ -66,12 +66,22 @@ impl Builder {
     }
 
     /// A library to preload; None where nothing is.
-    pub fn library(&self, name: &str, library: Library) -> Result<Option<PathBuf>, String> {
+    pub fn library(
+        &self,
+        name: &str,
+        library: Library,
+        without: Option<&str>,
+    ) -> Result<Option<PathBuf>, String> {
+        // The loader takes spaces for separators.
+        let name = name.replace([' ', '+'], "-");
         let copy = self.out.join("programs").join(format!("lib{name}.so"));
         let path = match library {
             Library::Nothing => return Ok(None),
             Library::Workspace(package, file) => {
                 let mut cargo = self.cargo(Compiler::Any)?;
+                if let Some(protection) = without {
+                    cargo.env("CASEMATE_WITHOUT", protection);
+                }
                 let made = artifacts(cargo.args(["--release", "-p", package]))?;
                 let built = made.iter().find(|path| path.ends_with(file));
                 self.copy(built.ok_or_else(|| format!("Cargo made no {file}"))?, &copy)?

@@ -10,7 +10,7 @@ use crate::child;
 use crate::options::Options;
 use crate::prices::WITHOUT;
 use crate::programs::Programs;
-use crate::recipes::{self, Compiler, Program, When};
+use crate::recipes::{self, Compiler, Library, Program, When};
 use crate::results::{SYSTEM, Sample};
 
 /// An allocator, ready to run.
@@ -68,14 +68,20 @@ impl Contender {
         }
     }
 
-    /// Tries whether the library can be preloaded at all.
+    /// Tries whether the library can be preloaded at all. The loader goes on without what it cannot
+    /// load.
     fn check(&mut self) -> Result<(), String> {
         if let Some(Some(library)) = &self.library {
-            let tried = child::run(Command::new("/bin/true").env("LD_PRELOAD", library));
-            if let Err(error) = tried {
-                self.library = None;
-                return Err(format!("cannot be preloaded: {error}"));
-            }
+            let mut command = Command::new("cat");
+            command.arg("/proc/self/maps").env("LD_PRELOAD", library);
+            let file = library.canonicalize().unwrap_or_default();
+            let error = match child::run(&mut command) {
+                Ok(ended) if ended.stdout.contains(&*file.to_string_lossy()) => return Ok(()),
+                Ok(_) => "the loader leaves it out".into(),
+                Err(error) => error,
+            };
+            self.library = None;
+            return Err(format!("cannot be preloaded: {error}"));
         }
         Ok(())
     }
@@ -113,7 +119,7 @@ pub fn build(
             built.map_err(|error| note(" in Rust programs: left out", error)).ok()
         });
         let library = recipe.library.and_then(|library| {
-            let built = builder.library(recipe.name, library);
+            let built = builder.library(recipe.name, library, None);
             built.map_err(|error| note(" by preload: left out", error)).ok()
         });
         let only_large = recipe.when == When::Large;
@@ -142,6 +148,7 @@ fn prices(
     tick: impl Fn(&str),
 ) -> Vec<Contender> {
     let program = Program { bin: "bench-without", feature: None, compiler: Compiler::Any };
+    let library = Library::Workspace("casemate-bench-without", "libcasemate_without.so");
     let single = Set::EACH.iter().filter(|(_, bit)| Set::FULL.has(*bit)).map(|(name, _)| *name);
     let mut contenders = Vec::new();
     for protection in single.chain(TOGETHER.iter().copied()) {
@@ -150,13 +157,19 @@ fn prices(
             continue;
         }
         tick(&name);
-        match builder.program(&name, program, Some(protection)) {
-            Ok(program) => contenders.push(Contender {
-                name,
-                program: Some(program),
-                library: None,
-                only_large: false,
-            }),
+        let built = builder
+            .program(&name, program, Some(protection))
+            .and_then(|program| Ok((program, builder.library(&name, library, Some(protection))?)));
+        match built {
+            Ok((program, library)) => {
+                let (program, library) = (Some(program), Some(library));
+                let mut contender =
+                    Contender { name: name.clone(), program, library, only_large: false };
+                if let Err(error) = contender.check() {
+                    notes.push(format!("{name} by preload: left out: {error}"));
+                }
+                contenders.push(contender);
+            }
             Err(error) => notes.push(format!("{name}: left out: {error}")),
         }
     }

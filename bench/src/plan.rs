@@ -60,23 +60,21 @@ pub fn rows(
             rows.push(Planned { group, task: Task::Rust(name.clone()), name });
         }
     }
-    if !options.prices {
-        for name in programs.available(notes) {
-            if options.wants("programs", name) {
-                let group = "programs".into();
-                rows.push(Planned { group, name: name.into(), task: Task::Program(name) });
-            }
+    for name in programs.available(notes) {
+        if options.wants("programs", name) {
+            let group = "programs".into();
+            rows.push(Planned { group, name: name.into(), task: Task::Program(name) });
         }
-        for (group, name, source, arguments) in PATTERNS {
-            if options.wants(group, name) {
-                match builder.stress(source) {
-                    Ok(path) => rows.push(Planned {
-                        group: (*group).into(),
-                        name: (*name).into(),
-                        task: Task::Stress(path, arguments),
-                    }),
-                    Err(error) => notes.push(format!("{name}: left out: {error}")),
-                }
+    }
+    for (group, name, source, arguments) in PATTERNS {
+        if options.wants(group, name) {
+            match builder.stress(source) {
+                Ok(path) => rows.push(Planned {
+                    group: (*group).into(),
+                    name: (*name).into(),
+                    task: Task::Stress(path, arguments),
+                }),
+                Err(error) => notes.push(format!("{name}: left out: {error}")),
             }
         }
     }

@@ -202,8 +202,9 @@ impl<P: Policy> Bodies<P> {
         unsafe {
             match Self::heap().free_of::<LEN>(at, size, manner) {
                 Some(Freed::Done) => {}
+                Some(Freed::Ripe) => Self::free_ripe(at),
                 Some(Freed::Remote(id)) => Self::free_remote(at, size, manner, id),
-                _ => Self::free_rest(at, size, manner),
+                None => Self::free_rest(at, size, manner),
             }
         }
     }
@@ -213,8 +214,9 @@ impl<P: Policy> Bodies<P> {
         unsafe {
             match Self::heap().free_any_of::<LEN>(at, manner, align) {
                 Some(Freed::Done) => {}
+                Some(Freed::Ripe) => Self::free_ripe(at),
                 Some(Freed::Remote(id)) => Self::free_any_remote(at, manner, align, id),
-                _ => Self::free_any_rest(at, manner, align),
+                None => Self::free_any_rest(at, manner, align),
             }
         }
     }
@@ -224,6 +226,12 @@ impl<P: Policy> Bodies<P> {
         let heap = Heap::<Linux, P>::new(process::frozen(), options);
         let request = Request { size, align: manner.align(), origin: manner.origin() };
         address(or_die(heap.allocate(request)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free_ripe(at: usize) {
+        or_die(Self::heap().free_ripe(at));
     }
 
     #[inline(never)]

@@ -68,10 +68,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.finish_claimed(&found, claimed)
     }
 
-    /// The object at `at` was freed and its group is ripe.
+    /// The object at `at` was freed, and its group's countdown is at its end.
     #[cold]
     #[inline(never)]
-    fn free_ripe(self, at: usize) -> Outcome<()> {
+    pub(crate) fn free_ripe(self, at: usize) -> Outcome<()> {
         self.notice_fork()?;
         let thread = O::thread();
         if let Some(found) = self.find_slot(at)?

@@ -6,7 +6,7 @@
 use super::Heap;
 use super::Outcome;
 use super::bin::{Bin, PHASE_BITS, Phase};
-use super::refill::{Source, View, ripe_at};
+use super::refill::{NEVER, Source, View, ripe_at};
 use super::thread_heap::Entry;
 use crate::geometry::GroupId;
 use crate::os::Os;
@@ -23,6 +23,9 @@ const MOST: u32 = 4096;
 
 /// Bytes of slots with slabs to themselves that wait in a bin, beyond which [`FEWEST`] are enough.
 const MOST_SINGLE: u64 = 4 * MIB as u64;
+
+/// Bytes of a bin's slabs from which on what is freed in its queued groups is looked at meanwhile.
+const LARGE: usize = 10 * QUARANTINE;
 
 /// What must lie behind a queued group: so many frees of its class, or, of all that the heap has
 /// queued, so many KiB and at least [`FEWEST`] frees of its class.
@@ -122,6 +125,18 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         waiting
     }
 
+    /// More of a group in a list was freed. If it has not waited for long, it waits for all of that from
+    /// now on: it serves once, as a whole, instead of quarter by quarter.
+    pub(super) fn freshen(&self, entry: &Entry<'f>, view: &View<'f>, group: &Group<'f>, at: usize) {
+        let young = quarantine(view.region.shape.slot as usize) / 4;
+        if group.own.served.load(Relaxed) == 0 && self.age(view, group) < young {
+            self.note(entry, view, group, view.all(at) & !group.own.live.load(Relaxed));
+            view.queue(entry, group);
+        } else {
+            view.count_down(group);
+        }
+    }
+
     /// A group of which some slots have served: what was snapshotted since and has waited has served
     /// too, and then what has been freed meanwhile is snapshotted.
     pub(super) fn mature(
@@ -207,6 +222,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.next_after(entry, view, patience)
     }
 
+    /// Any of which some slots have served, before the bin grows.
+    pub(super) fn next_waited(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Option<GroupId> {
+        self.one_of(entry, view, List::Waited, |_, _| true)
+    }
+
     /// The same after the shortest wait, for when memory is short.
     pub(super) fn next_pressed(
         &self,
@@ -228,7 +248,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view: &View<'f>,
         patience: Patience,
     ) -> Option<(GroupId, Source)> {
-        if let Some(id) = self.one_of(entry, view, List::Waited, |_, _| true) {
+        // Not those of which most waits still: they are worth more when all of it has.
+        let id = self.one_of(entry, view, List::Waited, |_, group| {
+            let [served, waiting] =
+                [&group.own.served, &group.own.waiting].map(|set| set.load(Relaxed).count_ones());
+            served >= waiting || self.has_served(view, group, patience)
+        });
+        if let Some(id) = id {
             return Some((id, Source::Waited));
         }
         let id = self.one_of(entry, view, List::Waiting, |n, group| {
@@ -293,10 +319,16 @@ impl<'f> View<'f> {
         self.count_down(group);
     }
 
-    /// As many frees as make a group ripe are counted down to a look at those that wait: where much
-    /// is freed at once, no other group may become ripe.
+    /// In a bin of some size, as many frees as make a group ripe bring another look at it, and at others:
+    /// where much is freed at once, no other group may become ripe.
     pub(super) fn count_down(&self, group: &Group<'f>) {
-        group.own.until.store(ripe_at(self.region.shape.group_slots as usize), Relaxed);
+        let shape = &self.region.shape;
+        let bytes = self.bin.slab_count.load(Relaxed) as usize * shape.data as usize;
+        let large = bytes >= LARGE;
+        group
+            .own
+            .until
+            .store(if large { ripe_at(shape.group_slots as usize) } else { NEVER }, Relaxed);
     }
 
     fn ends(&self, list: List) -> (&AtomicU32, &AtomicU32) {

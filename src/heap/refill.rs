@@ -85,6 +85,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if self.take_spare(entry, &view)? {
             return Ok(true);
         }
+        if let Some(id) = self.next_waited(entry, &view)
+            && self.take_served(entry, &view, id, Source::Waited)?
+        {
+            return Ok(true);
+        }
         // Before growing: much may be free in groups that were never free enough to be queued.
         self.ripen_idle(entry, &view, false)?;
         self.relieve_abandoned(number, events)?;

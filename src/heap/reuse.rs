@@ -32,8 +32,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let id = view.region.group_id(found.id.slab, found.id.group as usize);
         match Phase::of(found.group.own.phase.load(Relaxed)) {
             Phase::Idle => self.enqueue(entry, &view, id)?,
-            // So much more of it is free that others are worth a look.
-            Phase::Queued => view.count_down(&found.group),
+            // So much more of it is free that it is worth a look, and others.
+            Phase::Queued => self.freshen(entry, &view, &found.group, found.id.group as usize),
             Phase::Active | Phase::Spare => return Err(view.fail(Kind::Metadata, found.at)),
         }
         self.tidy(entry, &view)

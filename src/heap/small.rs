@@ -239,18 +239,14 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         {
             return None;
         }
-        let until = group.own.until.load(Relaxed).wrapping_sub(1);
-        if until == 0 {
-            // With this free the group will be ripe: the other form queues it.
-            return None;
-        }
         if P::SET.has(Set::WIPE) {
             memory.wipe_exact::<LEN>();
         }
         group.release_to(live, slot);
-        group.own.until.store(until, Relaxed);
         Bin::add(&bin.freed, 1);
-        Some(Freed::Done)
+        let until = group.own.until.load(Relaxed).wrapping_sub(1);
+        group.own.until.store(until, Relaxed);
+        Some(if until == 0 { Freed::Ripe } else { Freed::Done })
     }
 }
 

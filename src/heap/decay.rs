@@ -6,7 +6,8 @@
 //! back at once would have each of them faulted in again, and keeping it until its class is used
 //! again would keep a buffer of each size that a growing vector ever had.
 
-use super::queue::{CLOCK, FEWEST, List, after, clock};
+use super::list::{List, after};
+use super::queue::{CLOCK, FEWEST, clock};
 use super::refill::View;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};

@@ -22,6 +22,7 @@ mod frozen;
 mod guarded;
 #[cfg(test)]
 mod held;
+mod list;
 #[cfg(test)]
 mod lost;
 mod nothing;

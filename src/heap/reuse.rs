@@ -10,7 +10,8 @@
 
 use super::bin::{Bin, Phase};
 use super::free::Found;
-use super::queue::{FEWEST, List, Patience, quarantine};
+use super::list::List;
+use super::queue::{FEWEST, Patience, quarantine};
 use super::refill::{View, all_groups, bit64};
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};

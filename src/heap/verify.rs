@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "reads slot memory")]
 
 use super::bin::Phase;
-use super::queue::List;
+use super::list::List;
 use super::refill::{View, all_groups, bit64};
 use super::reuse::Spares;
 use super::shared::GUESTS;
@@ -137,7 +137,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             groups += 1;
             expect(view, groups <= most)?;
             last = next;
-            next = super::queue::after(&group);
+            next = super::list::after(&group);
         }
         expect(view, last == view.last(List::Waited))
     }

@@ -23,7 +23,7 @@ pub enum Phase {
     Active = 1,
     /// In use; too few free slots to be queued.
     Idle = 2,
-    /// In the quarantine queue.
+    /// In the quarantine queue, or in the list of those of which some slots have served.
     Queued = 3,
 }
 

@@ -57,11 +57,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 self.decommit(view, id)?;
             } else if view.first(List::Waiting) == Some(id) {
                 // Always, since those before it are older in both respects.
-                self.leave_queue(view, id);
+                self.leave_queue(view, None, id);
                 self.retire(entry, view, id)?;
             }
         }
-        Ok(())
+        // One that was on its way to the inbox when it was retired.
+        self.retire_waited(entry, view, self.patience(entry, view))
     }
 
     /// The same for some bins of the heap, and their empty slabs, others each time: of a class that is

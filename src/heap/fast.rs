@@ -27,7 +27,7 @@ use core::sync::atomic::Ordering::Relaxed;
 pub(crate) enum Freed {
     /// Done.
     Done,
-    /// Done, and the group is ripe: the caller queues it.
+    /// Done, and the group's countdown is at its end: the caller queues it, or looks at it again.
     Ripe,
     /// Not done: a slot of a group that another heap owns.
     Remote(SlotId),

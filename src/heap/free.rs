@@ -76,7 +76,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let thread = O::thread();
         if let Some(found) = self.find_slot(at)?
             && let Some(mut entry) = self.enter(&thread)
-            && found.group.own.until.load(Relaxed) == 0
+            && owns(&entry, found.group.others.owner.load(Relaxed))
+            // A signal handler may have freed another of the group meanwhile.
+            && found.group.own.until.load(Relaxed) as i32 <= 0
         {
             self.ripen(&mut entry, &found)?;
         }
@@ -137,7 +139,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.memory(found).wipe_for::<P>(self.plan().features.avx2);
         found.group.release_owned(slot);
         Bin::add(&bin.freed, 1);
-        // Counts down to the moment the group is ripe; far from zero while it is not idle.
+        // Counts down to the moment the group is ripe, or is worth another look.
         let until = found.group.own.until.load(Relaxed).wrapping_sub(1);
         found.group.own.until.store(until, Relaxed);
         if until == 0 {

@@ -1,6 +1,6 @@
 //! Layer: heap. The quarantine queue: what must lie behind a freed slot, and which group is next.
 //!
-//! Only the slots that were free when the group was queued are handed out when it leaves, so the
+//! Only slots that were free when a snapshot was taken are handed out, when that has waited, so the
 //! wait holds for every slot.
 
 use super::Heap;
@@ -161,7 +161,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view.queue(entry, &group);
     }
 
-    fn draw_wait(&self, entry: &mut Entry<'f>, view: &View<'f>) {
+    pub(super) fn draw_wait(&self, entry: &mut Entry<'f>, view: &View<'f>) {
         let least = quarantine(view.region.shape.slot as usize);
         let wait = least + entry.random().below::<O>(least);
         view.bin.wait.store(wait, Relaxed);
@@ -220,12 +220,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view: &View<'f>,
     ) -> Option<(GroupId, Source)> {
         let patience = self.patience(entry, view);
-        self.next_after(entry, view, patience)
+        self.next_after(entry, view, patience, false)
     }
 
     /// Any of which some slots have served, before the bin grows.
     pub(super) fn next_waited(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Option<GroupId> {
-        self.one_of(entry, view, List::Waited, |_, _| true)
+        self.one_of(entry, view, List::Waited, false, |_, _| true)
     }
 
     /// The same after the shortest wait, for when memory is short.
@@ -234,7 +234,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         entry: &mut Entry<'f>,
         view: &View<'f>,
     ) -> Option<(GroupId, Source)> {
-        self.next_after(entry, view, self.pressed(entry))
+        self.next_after(entry, view, self.pressed(entry), true)
     }
 
     /// The shortest wait.
@@ -248,17 +248,20 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         entry: &mut Entry<'f>,
         view: &View<'f>,
         patience: Patience,
+        pressed: bool,
     ) -> Option<(GroupId, Source)> {
         // Not those of which most waits still: they are worth more when all of it has.
-        let id = self.one_of(entry, view, List::Waited, |_, group| {
+        let id = self.one_of(entry, view, List::Waited, pressed, |_, group| {
             let [served, waiting] =
                 [&group.own.served, &group.own.waiting].map(|set| set.load(Relaxed).count_ones());
             served >= waiting || self.has_served(view, group, patience)
         });
         if let Some(id) = id {
+            // Second snapshots wait for that, too.
+            self.draw_wait(entry, view);
             return Some((id, Source::Waited));
         }
-        let id = self.one_of(entry, view, List::Waiting, |n, group| {
+        let id = self.one_of(entry, view, List::Waiting, pressed, |n, group| {
             // The oldest has waited as long as was drawn; those beside it the minimum.
             let patience = if n == 0 { patience } else { patience.least(view) };
             self.has_served(view, group, patience)
@@ -268,12 +271,15 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Some((id, Source::Queue))
     }
 
-    /// Any of the first few of a list that serve, as far as they follow each other; taken out.
+    /// Any of the first few of a list that serve, as far as they follow each other or, if `pressed`,
+    /// wherever they are; taken out. The order is not quite that of what they wait for: a young
+    /// snapshot is made anew in its place.
     fn one_of(
         &self,
         entry: &mut Entry<'f>,
         view: &View<'f>,
         list: List,
+        pressed: bool,
         serves: impl Fn(usize, &Group<'f>) -> bool,
     ) -> Option<GroupId> {
         let mut candidates = [(None, GroupId(0)); 4];
@@ -282,11 +288,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let mut next = view.first(list);
         while let (Some(id), Some(cell)) = (next, candidates.get_mut(n)) {
             let (_, _, group) = view.group(id);
-            if !serves(n, &group) {
+            if serves(n, &group) {
+                *cell = (before, id);
+                n += 1;
+            } else if !pressed {
                 break;
             }
-            *cell = (before, id);
-            n += 1;
             before = Some(id);
             next = after(&group);
         }

@@ -190,7 +190,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // What was snapshotted before it was taken up.
         let noted = group.own.waiting.load(Relaxed);
         let patience = self.patience(entry, view);
-        if noted != 0 && self.age(view, group) >= patience.frees {
+        if noted.count_ones() >= ripe && self.age(view, group) >= patience.frees {
             group.own.served.store(self.serve(entry, view, group), Relaxed);
             self.mature(entry, view, id, patience);
             return self.place(entry, view, id);

@@ -10,7 +10,7 @@
 
 use super::bin::{Bin, Phase};
 use super::free::Found;
-use super::list::List;
+use super::list::{List, after};
 use super::queue::{FEWEST, Patience, quarantine};
 use super::refill::{View, all_groups, bit64};
 use super::thread_heap::Entry;
@@ -43,12 +43,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Retires what waits beyond need: wholly free groups at the head of the queue become spare,
     /// and slabs of spare groups are given back.
     pub(super) fn tidy(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
-        let patience = self.patience(entry, view);
         if view.is_single() {
-            self.decay(entry, view)?;
-            return self.retire_waited(entry, view, patience);
+            return self.decay(entry, view);
         }
         let live = view.bin.live();
+        let patience = self.patience(entry, view);
         // As much as can be drawn, so that what waits is not retired for a short draw; over the
         // bound, little more than what is in use.
         let over = entry.heap.quarantined.load(Relaxed) > u64::from(patience.kib) * KIB as u64;
@@ -62,26 +61,32 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             if !self.has_served(view, &view.group(id).2, patience) {
                 break;
             }
-            self.leave_queue(view, id);
+            self.leave_queue(view, None, id);
             self.retire(entry, view, id)?;
+            self.draw_wait(entry, view);
         }
         self.retire_waited(entry, view, patience)
     }
 
-    /// Takes the first out of the queue.
-    pub(super) fn leave_queue(&self, view: &View<'f>, id: GroupId) {
-        view.unlink(List::Waiting, None, id);
+    /// Takes the one after `before`, or the first, out of the queue.
+    pub(super) fn leave_queue(&self, view: &View<'f>, before: Option<GroupId>, id: GroupId) {
+        view.unlink(List::Waiting, before, id);
         view.bin.queued.store(view.bin.queued.load(Relaxed).saturating_sub(1), Relaxed);
     }
 
     /// The same for all that have waited the shortest time, for when memory is short.
     pub(super) fn tidy_pressed(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
+        let (mut before, mut next) = (None, view.first(List::Waiting));
         for _ in 0..view.bin.queued.load(Relaxed) {
-            let Some(id) = view.first(List::Waiting) else { break };
-            if P::SET.has(Set::QUARANTINE) && self.age(view, &view.group(id).2) < FEWEST {
-                break;
+            let Some(id) = next else { break };
+            let (_, _, group) = view.group(id);
+            next = after(&group);
+            // One whose snapshot was made anew may stand before older ones.
+            if P::SET.has(Set::QUARANTINE) && self.age(view, &group) < FEWEST {
+                before = Some(id);
+                continue;
             }
-            self.leave_queue(view, id);
+            self.leave_queue(view, before, id);
             self.retire(entry, view, id)?;
         }
         if view.is_single() {
@@ -97,7 +102,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Looks at the first of the groups that have waited, if it has for as long again since the last
     /// look: more of it has served now. It is spare, or the last from now on.
-    fn retire_waited(
+    pub(super) fn retire_waited(
         &self,
         entry: &mut Entry<'f>,
         view: &View<'f>,
@@ -105,7 +110,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     ) -> Outcome<()> {
         let Some(id) = view.first(List::Waited) else { return Ok(()) };
         let (slab, at, group) = view.group(id);
-        if !self.has_served(view, &group, patience) {
+        let all = group.own.served.load(Relaxed) == view.all(at);
+        if !all && !self.has_served(view, &group, patience) {
             // Nor have those behind it.
             return Ok(());
         }

@@ -2,7 +2,7 @@
 //!
 //! A group is up to 63 slots of one slab. Its state lies out of line, in two parts, so that the
 //! thread that owns the group needs no read-modify-write and threads that free its objects never
-//! write to the owner's words. Both parts share a cache line: whoever uses one uses the other, and
+//! write to the owner's words. Both parts share a cache line, but for what the fast paths do not need: whoever uses one uses the other, and
 //! with two lines each free by another thread moved both (measured: larson-like exchange took a
 //! tenth to a third longer):
 //!
@@ -46,7 +46,7 @@ pub struct OwnerPart {
     pub next: AtomicU32,
     /// What the owner is doing with the group, see the heap's `phase`.
     pub phase: AtomicU32,
-    /// Frees until the group is ripe; out of reach while it is not idle.
+    /// Frees until the group is ripe or, while it waits, worth another look; or out of reach.
     pub until: AtomicU32,
     /// Free slots that have waited long enough, while the group is in a list of such.
     pub served: AtomicU64,

@@ -97,10 +97,10 @@ impl Stream {
     /// Writes the members of `set` to the front of `out` in uniformly random order; their number.
     ///
     /// Fisher and Yates, from inside out: each member changes places with a random one before it.
-    /// Four places are drawn from 64 bits, by multiplication; what would be biased is drawn again.
+    /// Two places are drawn from a word, by multiplication; what would be biased is drawn again.
     pub fn shuffle<O: Os>(&mut self, set: u64, out: &mut [u8; 64]) -> usize {
         let mut n = 0usize;
-        let mut bits = Quarters::default();
+        let mut bits = Halves::default();
         for slot in members(set) {
             let place = bits.below::<O>(self, n as u32 + 1) as usize & 63;
             out[n & 63] = out[place];
@@ -111,24 +111,23 @@ impl Stream {
     }
 }
 
-/// What is left of 64 random bits that are used 16 at a time.
+/// The other half of a word of which one half was used.
 #[derive(Default)]
-struct Quarters {
-    bits: u64,
-    left: u32,
+struct Halves {
+    word: u32,
+    left: bool,
 }
 
-impl Quarters {
+impl Halves {
     #[inline(always)]
     fn next<O: Os>(&mut self, stream: &mut Stream) -> u32 {
-        if self.left == 0 {
-            self.bits = stream.long::<O>();
-            self.left = 4;
+        if !self.left {
+            self.word = stream.word::<O>();
         }
-        self.left -= 1;
-        let quarter = self.bits as u32 & 0xffff;
-        self.bits >>= 16;
-        quarter
+        self.left = !self.left;
+        let half = self.word & 0xffff;
+        self.word >>= 16;
+        half
     }
 
     /// Uniform below `n`, 1 to 64.

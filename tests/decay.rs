@@ -110,7 +110,6 @@ fn what_one_burst_frees_serves_the_next() {
     let before = class_of(BYTES);
     let next = make(14_000);
     let after = class_of(BYTES);
-    println!("{before:?} {after:?}");
     assert!(after.committed < before.committed * 11 / 10, "{before:?} {after:?}");
     casemate::verify().unwrap();
     drop((objects, next));

@@ -116,7 +116,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         group.own.queued_at.store(view.bin.freed.load(Relaxed) as u32, Relaxed);
     }
 
-    /// The snapshot of a group has waited long enough; it is told.
+    /// The snapshot of a group has waited long enough, and ends; which slots those are.
     pub(super) fn serve(&self, entry: &Entry<'f>, view: &View<'f>, group: &Group<'f>) -> u64 {
         let waiting = group.own.waiting.load(Relaxed);
         let slots = u64::from(waiting.count_ones());
@@ -138,27 +138,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
     }
 
-    /// A group of which some slots have served: what was snapshotted since and has waited has served
-    /// too, and then what has been freed meanwhile is snapshotted.
-    pub(super) fn mature(
-        &self,
-        entry: &Entry<'f>,
-        view: &View<'f>,
-        id: GroupId,
-        patience: Patience,
-    ) {
-        let (_, at, group) = view.group(id);
-        let mut served = group.own.served.load(Relaxed);
-        if group.own.waiting.load(Relaxed) != 0 {
-            if !self.has_served(view, &group, patience) {
-                return;
-            }
-            served |= self.serve(entry, view, &group);
-            group.own.served.store(served, Relaxed);
-        }
-        let rest = view.all(at) & !group.own.live.load(Relaxed) & !served;
-        self.note(entry, view, &group, rest);
-        view.queue(entry, &group);
+    /// The snapshot of a group has served, if it has one; what was freed since is the next.
+    pub(super) fn promote(&self, entry: &Entry<'f>, view: &View<'f>, group: &Group<'f>, at: usize) {
+        let served = group.own.served.load(Relaxed) | self.serve(entry, view, group);
+        group.own.served.store(served, Relaxed);
+        let free = view.all(at) & !group.own.live.load(Relaxed);
+        self.note(entry, view, group, free & !served);
+        view.queue(entry, group);
     }
 
     pub(super) fn draw_wait(&self, entry: &mut Entry<'f>, view: &View<'f>) {
@@ -312,12 +298,14 @@ impl<'f> View<'f> {
         self.count_down(group);
     }
 
-    /// In a bin of some size, as many frees as make a group ripe bring another look at it, and at others:
-    /// where much is freed at once, no other group may become ripe.
+    /// In a bin of some size, as many frees as make a group ripe, or the last one, bring another look at
+    /// it, and at others: where much is freed at once, no other group may become ripe.
     pub(super) fn count_down(&self, group: &Group<'f>) {
         let shape = &self.region.shape;
         let bytes = self.bin.slab_count.load(Relaxed) as usize * shape.data as usize;
-        let frees = if bytes >= LARGE { ripe_at(shape.group_slots as usize) } else { NEVER };
+        let most = ripe_at(shape.group_slots as usize);
+        let live = group.own.live.load(Relaxed).count_ones();
+        let frees = if bytes >= LARGE { live.clamp(1, most) } else { NEVER };
         group.own.until.store(frees, Relaxed);
     }
 }

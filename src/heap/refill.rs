@@ -169,36 +169,33 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let Some(id) = view.bin.active() else { return Ok(()) };
         view.bin.active.store(0, Relaxed);
         view.bin.group.store(0, Relaxed);
+        self.fold_group(view, id)?;
+        self.settle(entry, view, id)
+    }
+
+    /// Takes in what others freed of a group, if that is anything.
+    pub(super) fn fold_group(&self, view: &View<'f>, id: GroupId) -> Outcome<()> {
         let (slab, at, group) = view.group(id);
         let place = view.region.group(slab, at);
         let done = group.fold_if_any().map_err(|kind| view.fail(kind, place))?;
         self.count_folded(view, done);
-        self.settle(entry, view, id, &group, at)
+        Ok(())
     }
 
     /// Queues a group that is ripe; otherwise sets the countdown to when it will be.
-    fn settle(
-        &self,
-        entry: &mut Entry<'f>,
-        view: &View<'f>,
-        id: GroupId,
-        group: &Group<'f>,
-        at: usize,
-    ) -> Outcome<()> {
-        let free = (view.all(at) & !group.own.live.load(Relaxed)).count_ones();
+    fn settle(&self, entry: &mut Entry<'f>, view: &View<'f>, id: GroupId) -> Outcome<()> {
+        let (_, at, group) = view.group(id);
         let ripe = ripe_at(view.region.shape.slots_of(at));
         // What was snapshotted before it was taken up.
-        let noted = group.own.waiting.load(Relaxed);
-        let patience = self.patience(entry, view);
-        if noted.count_ones() >= ripe && self.age(view, group) >= patience.frees {
-            group.own.served.store(self.serve(entry, view, group), Relaxed);
-            self.mature(entry, view, id, patience);
-            return self.place(entry, view, id);
-        }
-        if noted.count_ones() >= ripe {
-            return self.enqueue_noted(entry, view, id);
+        if group.own.waiting.load(Relaxed).count_ones() >= ripe {
+            return if self.age(view, &group) >= self.patience(entry, view).frees {
+                self.retire(entry, view, id)
+            } else {
+                self.enqueue_noted(entry, view, id)
+            };
         }
         group.own.phase.store(Phase::Idle as u32, Relaxed);
+        let free = (view.all(at) & !group.own.live.load(Relaxed)).count_ones();
         if free >= ripe {
             return self.enqueue(entry, view, id);
         }
@@ -222,7 +219,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let set = match source {
             Source::Queue | Source::Recommitted => self.serve(entry, view, &group),
             Source::Waited => {
-                self.mature(entry, view, id, self.patience(entry, view));
+                let patience = self.patience(entry, view);
+                if group.own.waiting.load(Relaxed) == 0 || self.has_served(view, &group, patience) {
+                    self.promote(entry, view, &group, at);
+                }
                 group.own.served.load(Relaxed)
             }
             Source::Spare | Source::Fresh => view.all(at),

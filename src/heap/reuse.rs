@@ -109,39 +109,32 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         patience: Patience,
     ) -> Outcome<()> {
         let Some(id) = view.first(List::Waited) else { return Ok(()) };
-        let (slab, at, group) = view.group(id);
+        let (_, at, group) = view.group(id);
         let all = group.own.served.load(Relaxed) == view.all(at);
         if !all && !self.has_served(view, &group, patience) {
             // Nor have those behind it.
             return Ok(());
         }
         view.unlink(List::Waited, None, id);
-        let place = view.region.group(slab, at);
-        let done = group.fold_if_any().map_err(|kind| view.fail(kind, place))?;
-        self.count_folded(view, done);
-        self.mature(entry, view, id, patience);
-        self.place(entry, view, id)
+        self.retire(entry, view, id)
     }
 
-    /// A group that has left the queue: what waited has served.
+    /// A group that has left its list: what waited has served.
     pub(super) fn retire(
         &self,
         entry: &mut Entry<'f>,
         view: &View<'f>,
         id: GroupId,
     ) -> Outcome<()> {
-        let (slab, at, group) = view.group(id);
-        let place = view.region.group(slab, at);
-        let done = group.fold_if_any().map_err(|kind| view.fail(kind, place))?;
-        self.count_folded(view, done);
-        group.own.served.store(self.serve(entry, view, &group), Relaxed);
-        self.mature(entry, view, id, self.patience(entry, view));
+        self.fold_group(view, id)?;
+        let (_, at, group) = view.group(id);
+        self.promote(entry, view, &group, at);
         self.place(entry, view, id)
     }
 
     /// Where a group belongs of which some slots have served: it is spare if all have, and otherwise
     /// comes first from now on.
-    pub(super) fn place(&self, entry: &mut Entry<'f>, view: &View<'f>, id: GroupId) -> Outcome<()> {
+    fn place(&self, entry: &mut Entry<'f>, view: &View<'f>, id: GroupId) -> Outcome<()> {
         let (slab, at, group) = view.group(id);
         if group.own.served.load(Relaxed) != view.all(at) || !group.is_quiet() {
             view.append(List::Waited, id);

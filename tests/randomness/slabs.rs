@@ -11,6 +11,7 @@ use casemate::policy::{Policy, Set, Without};
 use casemate::size_class::{CLASSES, SizeClass, classify};
 use std::alloc::Layout;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 static OPTIONS: Options = Options::DEFAULT;
 
@@ -178,6 +179,59 @@ fn after_bursts_no_slot_comes_back_before_the_minimum() {
             assert!(least >= minimum, "slot {slot}, {live} live: back after {least} frees");
         }
     }
+}
+
+/// Under pressure a group whose snapshot was made anew does not hide those that have waited behind it.
+#[test]
+fn a_young_group_does_not_hide_others() {
+    const SIZE: usize = 250;
+    let given_back = |again: bool| {
+        on_a_heap::<Full, _>(|frozen, heap| {
+            let layout = Layout::from_size_align(SIZE, 8).unwrap();
+            // The first come from a heap that threads share.
+            for _ in 0..1000 {
+                allocate(heap, Layout::new::<u64>());
+            }
+            // More than the bins have in which snapshots are made anew.
+            let objects: HashSet<_> = (0..14_000).map(|_| allocate(heap, layout)).collect();
+            let number = classify(SIZE, 8, 12).unwrap().index();
+            let plan = frozen.started().expect("a heap that has started");
+            let (base, shape) = (plan.region[number].base, plan.region[number].shape);
+            let slabs = |at: &usize| (at - base) >> shape.stride_shift;
+            let first = |slab| base + (slab << shape.stride_shift);
+            let size = shape.slot as usize;
+            let all = |slab, slots: Range<usize>| slots.map(move |i| first(slab) + i * size);
+            let is_whole = |slab: &usize| {
+                all(*slab, 0..shape.slots as usize).all(|object| objects.contains(&object))
+            };
+            let numbers: HashSet<_> = objects.iter().map(slabs).collect();
+            let mut whole = numbers.into_iter().filter(is_whole);
+            let (head, other) = (whole.next().unwrap(), whole.next().unwrap());
+            let free = |at| {
+                // SAFETY: allocated here, and used by nobody.
+                unsafe { heap.free(at, Some(Request::layout(layout))) }.unwrap();
+            };
+            // A quarter of a group: it is queued. A slab is freed, and queued behind it. With another
+            // quarter the first waits anew.
+            let quarter = shape.group_slots as usize / 4;
+            all(head, 0..quarter).for_each(free);
+            all(other, 0..shape.slots as usize).for_each(free);
+            let purged = || heap.stats().class[number].purged;
+            if again {
+                all(head, quarter..2 * quarter).for_each(free);
+            } else {
+                // As many of no group that waits.
+                all(whole.next().unwrap(), 0..quarter - 1).for_each(free);
+                all(whole.next().unwrap(), 0..1).for_each(free);
+            }
+            let before = purged();
+            heap.trim().unwrap();
+            heap.verify().unwrap();
+            purged() - before
+        })
+    };
+    let [with, without] = [true, false].map(given_back);
+    assert!(with > 0 && with == without, "{with} {without}");
 }
 
 /// The control: without quarantine slots come back at once.

@@ -3,10 +3,18 @@
 
 #![expect(unsafe_code, reason = "forks, and looks at memory that the heap has zeroed")]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 #[global_allocator]
 static HEAP: casemate::Casemate = casemate::Casemate::new();
 
 const MIB: usize = 1 << 20;
+
+/// One test at a time: what one frees would serve another, and a fork has pages faulted in anew.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Whether pages of freed objects are kept here: everywhere but on older kernels, and where address
 /// space is short.
@@ -39,6 +47,7 @@ fn make(size: usize, value: u8) -> Vec<u8> {
 
 #[test]
 fn a_page_is_faulted_in_once() {
+    let _alone = alone();
     if !works() {
         println!("skipped: no guard markers, or no reserved address space");
         return;
@@ -50,7 +59,7 @@ fn a_page_is_faulted_in_once() {
         let before = faults();
         let second = make(size, 9);
         let pages = size as i64 / 4096;
-        // Page tables are faulted for, and pages that another test's object has taken.
+        // Page tables are faulted for.
         assert!(faults() - before < pages / 2, "{size}: {} of {pages}", faults() - before);
         assert_ne!(address, second.as_ptr().addr());
         casemate::verify().unwrap();
@@ -59,6 +68,7 @@ fn a_page_is_faulted_in_once() {
 
 #[test]
 fn what_grows_keeps_its_contents() {
+    let _alone = alone();
     for end in [3 * MIB, 9 * MIB, 24 * MIB] {
         let mut object: Vec<u8> = Vec::new();
         let mut i = 0u32;
@@ -78,6 +88,7 @@ fn what_grows_keeps_its_contents() {
 
 #[test]
 fn a_child_has_its_own() {
+    let _alone = alone();
     drop(make(6 * MIB, 1));
     // SAFETY: the child uses the heap, which Casemate allows, and ends.
     let child = unsafe { libc::fork() };
@@ -101,6 +112,7 @@ fn a_child_has_its_own() {
 
 #[test]
 fn sizes_that_alternate_get_each_others_pages() {
+    let _alone = alone();
     let mut held: Vec<Vec<u8>> = Vec::new();
     for round in 0..200usize {
         let size = 65_536 << (round * 7 % 8);

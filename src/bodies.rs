@@ -43,6 +43,46 @@ const fn slot_in(region: usize) -> usize {
     }
 }
 
+/// The body for a slot of this size, if there is one.
+macro_rules! body_for {
+    ($slot:expr, $body:ident, $rest:ident) => {
+        match $slot {
+            16 => Self::$body::<16>,
+            32 => Self::$body::<32>,
+            48 => Self::$body::<48>,
+            64 => Self::$body::<64>,
+            80 => Self::$body::<80>,
+            96 => Self::$body::<96>,
+            112 => Self::$body::<112>,
+            128 => Self::$body::<128>,
+            144 => Self::$body::<144>,
+            160 => Self::$body::<160>,
+            176 => Self::$body::<176>,
+            192 => Self::$body::<192>,
+            224 => Self::$body::<224>,
+            240 => Self::$body::<240>,
+            272 => Self::$body::<272>,
+            320 => Self::$body::<320>,
+            384 => Self::$body::<384>,
+            448 => Self::$body::<448>,
+            528 => Self::$body::<528>,
+            640 => Self::$body::<640>,
+            752 => Self::$body::<752>,
+            912 => Self::$body::<912>,
+            1088 => Self::$body::<1088>,
+            1280 => Self::$body::<1280>,
+            1536 => Self::$body::<1536>,
+            1792 => Self::$body::<1792>,
+            2112 => Self::$body::<2112>,
+            2496 => Self::$body::<2496>,
+            2944 => Self::$body::<2944>,
+            3520 => Self::$body::<3520>,
+            4160 => Self::$body::<4160>,
+            _ => Self::$rest,
+        }
+    };
+}
+
 /// See the module.
 pub(crate) struct Bodies<P: Policy>(PhantomData<P>);
 
@@ -51,28 +91,7 @@ impl<P: Policy> Bodies<P> {
         let mut table: [Allocate; SIZES] = [Self::allocate_rest; SIZES];
         let mut i = 1;
         while i < table.len() {
-            table[i] = match slot_for(i * 8) {
-                16 => Self::allocate_of::<16>,
-                32 => Self::allocate_of::<32>,
-                48 => Self::allocate_of::<48>,
-                64 => Self::allocate_of::<64>,
-                80 => Self::allocate_of::<80>,
-                96 => Self::allocate_of::<96>,
-                112 => Self::allocate_of::<112>,
-                128 => Self::allocate_of::<128>,
-                144 => Self::allocate_of::<144>,
-                160 => Self::allocate_of::<160>,
-                176 => Self::allocate_of::<176>,
-                192 => Self::allocate_of::<192>,
-                224 => Self::allocate_of::<224>,
-                240 => Self::allocate_of::<240>,
-                272 => Self::allocate_of::<272>,
-                320 => Self::allocate_of::<320>,
-                384 => Self::allocate_of::<384>,
-                448 => Self::allocate_of::<448>,
-                528 => Self::allocate_of::<528>,
-                _ => Self::allocate_rest,
-            };
+            table[i] = body_for!(slot_for(i * 8), allocate_of, allocate_rest);
             i += 1;
         }
         table
@@ -82,28 +101,7 @@ impl<P: Policy> Bodies<P> {
         let mut table: [Free; SIZES] = [Self::free_rest; SIZES];
         let mut i = 1;
         while i < table.len() {
-            table[i] = match slot_for(i * 8) {
-                16 => Self::free_of::<16>,
-                32 => Self::free_of::<32>,
-                48 => Self::free_of::<48>,
-                64 => Self::free_of::<64>,
-                80 => Self::free_of::<80>,
-                96 => Self::free_of::<96>,
-                112 => Self::free_of::<112>,
-                128 => Self::free_of::<128>,
-                144 => Self::free_of::<144>,
-                160 => Self::free_of::<160>,
-                176 => Self::free_of::<176>,
-                192 => Self::free_of::<192>,
-                224 => Self::free_of::<224>,
-                240 => Self::free_of::<240>,
-                272 => Self::free_of::<272>,
-                320 => Self::free_of::<320>,
-                384 => Self::free_of::<384>,
-                448 => Self::free_of::<448>,
-                528 => Self::free_of::<528>,
-                _ => Self::free_rest,
-            };
+            table[i] = body_for!(slot_for(i * 8), free_of, free_rest);
             i += 1;
         }
         table
@@ -113,28 +111,7 @@ impl<P: Policy> Bodies<P> {
         let mut table: [FreeAny; REGIONS] = [Self::free_any_rest; REGIONS];
         let mut i = 0;
         while i < table.len() {
-            table[i] = match slot_in(i) {
-                16 => Self::free_any_of::<16>,
-                32 => Self::free_any_of::<32>,
-                48 => Self::free_any_of::<48>,
-                64 => Self::free_any_of::<64>,
-                80 => Self::free_any_of::<80>,
-                96 => Self::free_any_of::<96>,
-                112 => Self::free_any_of::<112>,
-                128 => Self::free_any_of::<128>,
-                144 => Self::free_any_of::<144>,
-                160 => Self::free_any_of::<160>,
-                176 => Self::free_any_of::<176>,
-                192 => Self::free_any_of::<192>,
-                224 => Self::free_any_of::<224>,
-                240 => Self::free_any_of::<240>,
-                272 => Self::free_any_of::<272>,
-                320 => Self::free_any_of::<320>,
-                384 => Self::free_any_of::<384>,
-                448 => Self::free_any_of::<448>,
-                528 => Self::free_any_of::<528>,
-                _ => Self::free_any_rest,
-            };
+            table[i] = body_for!(slot_in(i), free_any_of, free_any_rest);
             i += 1;
         }
         table

@@ -70,6 +70,16 @@ impl Words {
         self.numbers()[0]
     }
 
+    /// The pattern of the slack twice: what 16 bytes of it hold.
+    #[inline(always)]
+    pub fn filled(self) -> Words {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: SSE2 is part of the x86-64 baseline.
+        return Words(unsafe { core::arch::x86_64::_mm_unpacklo_epi64(self.0, self.0) });
+        #[cfg(not(target_arch = "x86_64"))]
+        Words([self.0[0]; 2])
+    }
+
     /// The vector itself.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]

@@ -1,5 +1,5 @@
-//! Layer: heap. The owner's allocate and free of slots up to 528 bytes: no lock, no atomic
-//! read-modify-write, no call, no stack.
+//! Layer: heap. The owner's allocate and free of slots up to 4,160 bytes: no lock, no atomic
+//! read-modify-write and, up to 528 bytes, no call and no stack.
 //!
 //! There is one body a slot size: with the size known, everything that the address plan derives
 //! from it (strides, reciprocals, group sizes, the number of stores of a wipe) is a constant of
@@ -19,6 +19,7 @@ use super::bin::Bin;
 use super::fast::{Freed, LINE, prefetch};
 use super::thread_heap::{Entry, ThreadHeap};
 use super::{Heap, Plan};
+use crate::canary::Words;
 use crate::geometry::{HEADER, Region, Shape, SlabId, SlotId};
 use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
@@ -54,7 +55,8 @@ impl<const LEN: usize> Slots<LEN> {
 
     /// The constants are those of the plan, the reciprocals exact for every slot and offset.
     const SOUND: () = {
-        assert!(Self::CLASS.slot(PAGE_SHIFT) == LEN && Self::MOST <= MOST_SLACK);
+        assert!(Self::CLASS.slot(PAGE_SHIFT) == LEN);
+        assert!(Self::MOST <= MOST_SLACK || !is_short(LEN));
         let mut slot = 0;
         while slot < Self::SLOTS {
             assert!((slot * LEN * Self::PER_SLOT) >> 24 == slot);
@@ -99,7 +101,44 @@ const fn least(class: SizeClass) -> usize {
 }
 
 /// Largest request of these forms.
-pub const SMALL: usize = 528 - CANARY;
+pub const SMALL: usize = 4160 - CANARY;
+
+/// Whether everything that is done to a slot of this size fits into its body, without a loop or a
+/// call.
+const fn is_short(len: usize) -> bool {
+    len <= 528
+}
+
+/// What is done to a slot of `LEN` bytes.
+impl SlotMemory {
+    #[inline(always)]
+    fn is_zero_of<const LEN: usize>(self, wide: bool) -> bool {
+        if is_short(LEN) { self.is_zero_exact::<LEN>() } else { self.is_zero(wide) }
+    }
+
+    #[inline(always)]
+    fn wipe_of<const LEN: usize>(self, wide: bool) {
+        if is_short(LEN) { self.wipe_exact::<LEN>() } else { self.wipe(wide) }
+    }
+
+    #[inline(always)]
+    fn seal_of<const LEN: usize>(self, slack: usize, words: Words) {
+        if is_short(LEN) {
+            self.seal_exact::<LEN>(Slots::<LEN>::MOST, slack, words);
+        } else {
+            self.seal(slack, words);
+        }
+    }
+
+    #[inline(always)]
+    fn is_sealed_of<const LEN: usize>(self, slack: usize, words: Words) -> bool {
+        if is_short(LEN) {
+            self.is_sealed_exact::<LEN>(Slots::<LEN>::MOST, slack, words)
+        } else {
+            self.is_sealed(slack, words)
+        }
+    }
+}
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Whether the policy lets the forms of this file work.
@@ -139,7 +178,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let memory = unsafe { SlotMemory::new(at, LEN) };
         if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE))
             && bin.fresh.load(Relaxed) == 0
-            && !memory.is_zero_exact::<LEN>()
+            && !memory.is_zero_of::<LEN>(plan.features.avx2)
         {
             return None;
         }
@@ -150,15 +189,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // SAFETY: as above.
         let (record, live) = unsafe { group.begin_known(slot, shape) }?;
         bin.count.store(left, Relaxed);
-        memory.seal_exact::<LEN>(
-            Slots::<LEN>::MOST,
-            slack,
-            plan.key.words_fast(at, record.generation()),
-        );
+        memory.seal_of::<LEN>(slack, plan.key.words_fast(at, record.generation()));
         group.publish_in(live, slot);
         let soon = base + bin.slot_at(left.wrapping_sub(3)) * LEN;
         let mut line = 0;
-        while line < LEN {
+        while line < LEN && line < 16 * LINE {
             prefetch(soon + line);
             line += LINE;
         }
@@ -227,11 +262,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let slack = slack(record)?;
         // SAFETY: the slot is live and ours, so its slab is open.
         let memory = unsafe { SlotMemory::new(at, LEN) };
-        if !memory.is_sealed_exact::<LEN>(
-            Slots::<LEN>::MOST,
-            slack,
-            plan.key.words_fast(at, record.generation()),
-        ) {
+        if !memory.is_sealed_of::<LEN>(slack, plan.key.words_fast(at, record.generation())) {
             return None;
         }
         if P::SET.has(Set::NEIGHBOUR)
@@ -240,7 +271,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             return None;
         }
         if P::SET.has(Set::WIPE) {
-            memory.wipe_exact::<LEN>();
+            memory.wipe_of::<LEN>(plan.features.avx2);
         }
         group.release_to(live, slot);
         Bin::add(&bin.freed, 1);

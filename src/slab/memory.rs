@@ -150,17 +150,25 @@ impl SlotMemory {
         // SAFETY: every word written lies between the one that holds the object's last bytes and
         // the slot's end; they are aligned to 8 since `start` and `len` are.
         unsafe {
-            pointer::<u64>(self.start + tail).write(words.tail());
-            let mut at = end & !7;
-            if at != end {
-                let keep = keep_mask(end);
-                let word = pointer::<u64>(self.start + at);
-                word.write(word.read() & keep | words.fill() & !keep);
+            let mut at = end.next_multiple_of(8);
+            if at & 8 != 0 && at != tail {
+                pointer::<u64>(self.start + at).write(words.fill());
                 at += 8;
             }
-            while at < tail {
-                pointer::<u64>(self.start + at).write_volatile(words.fill());
-                at += 8;
+            while at < self.len - 16 {
+                store_pair(self.start + at, words.filled());
+                at += 16;
+            }
+            if at == tail {
+                pointer::<u64>(self.start + tail).write(words.tail());
+            } else {
+                store_pair(self.start + at, words);
+            }
+            // Last, since it is read: a fresh page would be faulted in twice.
+            if end & 7 != 0 {
+                let keep = keep_mask(end);
+                let word = pointer::<u64>(self.start + (end & !7));
+                word.write(word.read() & keep | words.fill() & !keep);
             }
         }
     }
@@ -184,18 +192,28 @@ impl SlotMemory {
         }
         // SAFETY: as for `seal`.
         unsafe {
-            let mut wrong = pointer::<u64>(self.start + tail).read() ^ words.tail();
+            let mut wrong = 0;
             let mut at = end & !7;
             if at != end {
                 let keep = keep_mask(end);
                 wrong |= (pointer::<u64>(self.start + at).read() ^ words.fill()) & !keep;
                 at += 8;
             }
-            while at < tail {
-                wrong |= pointer::<u64>(self.start + at).read_volatile() ^ words.fill();
+            if at & 8 != 0 && at != tail {
+                wrong |= pointer::<u64>(self.start + at).read() ^ words.fill();
                 at += 8;
             }
-            wrong == 0
+            let mut equal = 0xffff;
+            while at < self.len - 16 {
+                equal &= equal_bytes(self.start + at, words.filled());
+                at += 16;
+            }
+            if at == tail {
+                wrong |= pointer::<u64>(self.start + tail).read() ^ words.tail();
+            } else {
+                equal &= equal_bytes(self.start + at, words);
+            }
+            wrong == 0 && equal == 0xffff
         }
     }
 
@@ -251,8 +269,7 @@ fn expected(words: Words, block: usize) -> core::arch::x86_64::__m128i {
     if block == 1 {
         return words.vector();
     }
-    // SAFETY: SSE2 is the baseline.
-    unsafe { core::arch::x86_64::_mm_unpacklo_epi64(words.vector(), words.vector()) }
+    words.filled().vector()
 }
 
 /// Which of a slot's last 16 bytes an object with this much slack may write, as bits.
@@ -270,11 +287,11 @@ fn ignored(slack: usize) -> u32 {
     u32::from(OBJECT[slack & 15])
 }
 
-/// Stores both words at `at`, the last 16 bytes of a slot.
+/// Stores both words at `at`, 16 aligned bytes of a slot.
 #[inline(always)]
 fn store_pair(at: usize, words: Words) {
-    // SAFETY: called for the last 16 bytes of a slot that the caller may write; slots are aligned
-    // to 16 and multiples of 16 long.
+    // SAFETY: called for bytes of a slot that the caller may write; slots are aligned to 16 and
+    // multiples of 16 long, and so is `at` for all callers.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         pointer::<core::arch::x86_64::__m128i>(at).write(words.vector());
@@ -287,7 +304,7 @@ fn store_pair(at: usize, words: Words) {
 #[inline(always)]
 fn equal_bytes(at: usize, words: Words) -> u32 {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: called for the last 16 bytes of a slot; aligned as for `store_pair`. Volatile: what
+    // SAFETY: called for bytes of a slot, aligned as for `store_pair`. Volatile: what
     // it looks for are stray writes. SSE2 is the baseline.
     unsafe {
         use core::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_movemask_epi8};

@@ -47,6 +47,12 @@ impl Graph {
         self.edges.values().flatten().map(String::as_str)
     }
 
+    /// Whether a name itself refers to one with this in it.
+    #[cfg(target_arch = "x86_64")]
+    pub fn refers(&self, from: &str, part: &str) -> bool {
+        self.edges.get(from).is_some_and(|names| names.iter().any(|name| name.contains(part)))
+    }
+
     /// Every name that can be reached from one.
     pub fn reach(&self, from: &str) -> BTreeSet<String> {
         self.search(from).into_keys().collect()
@@ -87,14 +93,16 @@ impl Graph {
 pub fn zero_stores(code: &str) -> usize {
     let mut zeroed = BTreeSet::new();
     let mut stores = 0;
+    // Of 16 or 32 bytes: `vxorps %xmm0,%xmm0,%xmm0` zeroes all of `%ymm0`.
+    let number = |register: &str| register.replace("%ymm", "%xmm");
     for line in code.lines() {
         let mut words = line.split('\t').nth(1).unwrap_or("").split_whitespace();
         let (Some(name), Some(operands)) = (words.next(), words.next()) else { continue };
         let Some((from, to)) = operands.split_once(',') else { continue };
-        if (name.contains("xor") || name.contains("pxor")) && from == to {
-            zeroed.insert(from.to_owned());
+        if name.contains("xor") && to.split(',').all(|other| other == from) {
+            zeroed.insert(number(from));
         } else if name.contains("mova") || name.contains("movdqa") || name.contains("movup") {
-            stores += usize::from(to.contains('(') && zeroed.contains(from));
+            stores += usize::from(to.contains('(') && zeroed.contains(&number(from)));
         }
     }
     stores

@@ -75,13 +75,23 @@ fn the_allocation_path_has_no_panic_and_the_free_wipes() {
             let section = format!("--section=.text.{body}");
             graph::zero_stores(&tool("objdump", &["-d", "--no-show-raw-insn", &section], &library))
         };
-        let is_small = |name: &&String| name.contains("Bodies") && name.contains("7free_of");
-        let mut small: Vec<_> = reached.iter().filter(is_small).map(|body| stores(&body)).collect();
-        small.sort_unstable();
+        let is_body = |name: &&String| name.contains("Bodies") && name.contains("7free_of");
+        let (calling, alone): (Vec<_>, Vec<_>) =
+            reached.iter().filter(is_body).partition(|body| graph.refers(body, "wipe"));
+        let mut alone: Vec<_> = alone.iter().map(stores).collect();
+        alone.sort_unstable();
         let slots = [
             16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 240, 272, 320, 384, 448, 528,
         ];
-        assert_eq!(small, slots.map(|bytes| bytes / 16), "the wipe is in the code of every free");
+        assert_eq!(alone, slots.map(|bytes| bytes / 16), "the wipe is in the code of every free");
+        // Larger ones call the wide form, or the one for CPUs without AVX2.
+        assert_eq!(calling.len(), 12, "640 to 4,160 bytes: {calling:?}");
+        for body in calling {
+            assert!(graph.refers(body, "9wipe_avx2") && graph.refers(body, "9wipe_long"), "{body}");
+        }
+        let is_wide = |name: &&String| name.starts_with("_ZN") && name.contains("9wipe_avx2");
+        let mut wide = reached.iter().filter(is_wide);
+        assert!(wide.any(|body| stores(&body) >= 6), "the wide wipe has its stores");
         let is_rest = |name: &&String| name.starts_with("_ZN") && name.contains("9free_rest");
         let mut rest = reached.iter().filter(is_rest);
         assert!(rest.any(|body| stores(&body) >= 2), "the wipe is in the machine code of free");

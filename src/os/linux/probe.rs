@@ -78,12 +78,12 @@ mod cpu {
     /// AES-NI, and AVX2 with a kernel that saves the wide registers. Few questions: in a virtual
     /// machine each one costs microseconds.
     pub(super) fn features() -> Features {
-        let highest = leaf(0).eax;
         let basic = leaf(1).ecx;
         let (aes, osxsave, avx) = (bit(basic, 25), bit(basic, 27), bit(basic, 28));
         Features {
             aes,
-            avx2: osxsave && avx && saves_ymm() && highest >= 7 && bit(leaf(7).ebx, 5),
+            // Leaf 7 exists: leaf 13 does, without which the kernel does not set OSXSAVE.
+            avx2: osxsave && avx && saves_ymm() && bit(leaf(7).ebx, 5),
             emulated: is_valgrind(),
             ..Features::default()
         }

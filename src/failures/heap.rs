@@ -21,6 +21,7 @@ const HEAP: &[Call] = &[
     Call::Close,
     Call::ReadOnly,
     Call::Move,
+    Call::Ask,
     Call::Seal,
     Call::WipeOnFork,
     Call::Discard,

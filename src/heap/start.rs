@@ -279,18 +279,19 @@ fn large_window<O: Os>(slots_len: usize, spans: &Spans, random: &mut Stream) -> 
             break;
         }
         // Somebody else's reservation (a sanitizer's shadow, a runtime's) can cover all of it:
-        // then no large object would ever find a place. Where it is not all free, a few samples tell.
-        let free = (0..4).filter(|i| is_free::<O>(at + len / 8 * (2 * i + 1), O::page_size()));
-        if is_free::<O>(at, len) || free.take(3).count() == 3 {
+        // then no large object would ever find a place. A few samples tell.
+        let free = (0..4).filter(|i| is_free::<O>(at + len / 8 * (2 * i + 1)));
+        if free.take(3).count() == 3 {
             break;
         }
     }
     (best, len)
 }
 
-/// Whether nothing is mapped in this range.
-fn is_free<O: Os>(at: usize, len: usize) -> bool {
-    O::reserve(at, len).is_ok_and(|()| O::unmap(at, len).is_ok())
+/// Whether nothing is mapped at this page.
+fn is_free<O: Os>(at: usize) -> bool {
+    let page = O::page_size();
+    O::reserve(at, page).is_ok_and(|()| O::unmap(at, page).is_ok())
 }
 
 fn meta_layout<O: Os, P: Policy>(

@@ -254,6 +254,14 @@ pub unsafe fn mremap(
     unsafe { libc::mremap(from, len, new, flags, to) }
 }
 
+pub unsafe fn msync(at: *mut c_void, len: usize, flags: c_int) -> c_int {
+    if fails(Call::Ask) {
+        return -1;
+    }
+    // SAFETY: the caller's.
+    unsafe { libc::msync(at, len, flags) }
+}
+
 #[cfg(feature = "secure")]
 pub unsafe fn mlock(at: *const c_void, len: usize) -> c_int {
     if fails(Call::Lock) {

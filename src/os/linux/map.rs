@@ -131,16 +131,23 @@ pub(super) fn move_pages(from: usize, to: usize, len: usize) -> Result<(), MapEr
     // so the contents that the call replaces are nobody's.
     let moved = unsafe { kernel::mremap(pointer(from), len, len, flags, pointer::<c_void>(to)) };
     if moved == libc::MAP_FAILED {
-        let error = cause(errno());
+        let errno = errno();
         // A move that fails late has unmapped `to` already; the hole must not be given to others.
-        return match reserve(to, len) {
-            // Nothing was unmapped.
-            Err(MapError::Occupied) => Err(error),
-            Ok(()) | Err(_) => Err(MapError::Occupied),
-        };
+        let is_whole = reserve(to, len) == Err(MapError::Occupied)
+            // What an old kernel and a filter say, before anything else.
+            && (matches!(errno, libc::EINVAL | libc::EPERM | libc::ENOSYS) || is_mapped(to, len));
+        return Err(if is_whole { cause(errno) } else { MapError::Occupied });
     }
     moved.expose_provenance();
     Ok(())
+}
+
+/// Whether there is no hole in a range, as far as the kernel tells: something may have been mapped
+/// into one in the meantime.
+fn is_mapped(at: usize, len: usize) -> bool {
+    // SAFETY: with MS_ASYNC nothing is done for memory without a file (since Linux 2.6.19 for none);
+    // a hole gives ENOMEM.
+    unsafe { kernel::msync(pointer(at), len, libc::MS_ASYNC) == 0 }
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ calls! {
     Close = "mprotect, none": ENOMEM, EACCES, EPERM;
     ReadOnly = "mprotect, read": ENOMEM, EACCES, EPERM;
     Move = "mremap": ENOMEM, EINVAL, EFAULT, EAGAIN, EPERM;
+    Ask = "msync": ENOMEM, EPERM;
     Seal = "mseal": ENOSYS, EPERM, ENOMEM;
     NoFork = "madvise DONTFORK": EINVAL, EPERM, ENOMEM;
     WipeOnFork = "madvise WIPEONFORK": EINVAL, EPERM, ENOMEM;
@@ -90,11 +91,13 @@ impl Call {
                 | Call::Machine
                 | Call::AtFork
                 | Call::Key
-                | Call::KeyValue,
+                | Call::KeyValue
+                | Call::Ask,
                 _,
             ) => 0,
-            // Repeated; taken for locked memory; a guard seen; remembered as missing.
+            // Repeated; late; taken for locked memory; a guard seen; remembered as missing.
             (Call::Guard | Call::Unguard, libc::EAGAIN)
+            | (Call::Move, libc::EFAULT)
             | (Call::Discard, libc::EINVAL)
             | (Call::Populate, libc::EFAULT)
             | (Call::SecretFile, libc::ENOSYS)

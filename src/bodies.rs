@@ -3,7 +3,7 @@
 //!
 //! The tables lie in memory that is read-only once the program is loaded. Bodies are entered by a
 //! jump and leave what they cannot do to a `rest` in the same way, so they need no stack of their
-//! own.
+//! own up to 528 bytes.
 
 #![expect(unsafe_code, reason = "the tables promise their bodies the size; frees")]
 

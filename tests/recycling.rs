@@ -86,6 +86,71 @@ fn what_grows_keeps_its_contents() {
     casemate::verify().unwrap();
 }
 
+/// Splits a mapping page by page until the process may have no more; where it is.
+fn take_all_mappings() -> (*mut u8, usize) {
+    // SAFETY: a mapping of our own, inaccessible or readable, and never looked at.
+    unsafe {
+        let len = 4096 * 1_000_000;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let all = libc::mmap(core::ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0);
+        assert_ne!(all, libc::MAP_FAILED);
+        let all: *mut u8 = all.cast();
+        let readable =
+            |i: usize| libc::mprotect(all.add(8192 * i).cast(), 4096, libc::PROT_READ) == 0;
+        (all, (0..500_000).take_while(|&i| readable(i)).count())
+    }
+}
+
+/// In a child: its limit of mappings is reached, then more and more of them are to be had. What is moved
+/// mapping by mapping stops in between then (Linux 6.17).
+#[test]
+fn what_cannot_grow_for_want_of_mappings_keeps_its_contents() {
+    let _alone = alone();
+    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    if limit.trim().parse().is_ok_and(|most: usize| most > 500_000) {
+        println!("skipped: a million mappings are allowed");
+        return;
+    }
+    let byte = |i: usize| (i / 512) as u8 | 1;
+    // SAFETY: the child uses the heap, which Casemate allows, and ends.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        // SAFETY: ends this child should it hang.
+        unsafe { libc::alarm(60) };
+        let well = std::panic::catch_unwind(|| {
+            let mut object: Vec<u8> = Vec::new();
+            let grow = |object: &mut Vec<u8>, more: usize| {
+                let done = object.try_reserve_exact(more).is_ok();
+                assert!(object.iter().enumerate().all(|(i, &value)| value == byte(i)));
+                let capacity = object.capacity();
+                object.extend((object.len()..capacity).map(byte));
+                done
+            };
+            for _ in 0..4 {
+                assert!(grow(&mut object, MIB + 300_000));
+            }
+            let (all, taken) = take_all_mappings();
+            assert!((1..500_000).contains(&taken), "{taken}: the limit binds");
+            let mut grown = 0;
+            for i in 0..40 {
+                // SAFETY: as there; joined with its neighbours it is two mappings less.
+                unsafe {
+                    libc::mprotect(all.add(8192 * (taken - 1 - i)).cast(), 4096, libc::PROT_NONE)
+                };
+                grown += usize::from(grow(&mut object, MIB));
+            }
+            assert!(grown > 0, "nothing grew in the end");
+        });
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(i32::from(well.is_err())) }
+    }
+    let mut status = 0;
+    // SAFETY: our own child; a valid place for its status.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+}
+
 #[test]
 fn a_child_has_its_own() {
     let _alone = alone();

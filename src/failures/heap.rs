@@ -8,6 +8,7 @@ use crate::interface::{Claim, Origin, Request};
 use crate::os::Linux;
 use crate::os::linux::failing::{Call, Calls, Plan, disarm};
 use crate::policy::{Full, Light, Strict};
+use core::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::channel;
 use std::vec::Vec;
 
@@ -344,6 +345,33 @@ fn threads_and_children() {
     ];
     let expected = [Call::AtFork, Call::Key, Call::KeyValue, Call::WipeOnFork, Call::Random];
     sweep("failures::heap::threads_and_children", &workloads, &expected);
+}
+
+/// An object that grows again and again, each time to a new place.
+fn growing() {
+    let mut object = Object::new::<Full>(200_000, 8, 3).expect("memory");
+    for size in (1..12).map(|i| 400_000 * i) {
+        let grown = object.resize::<Full>(size);
+        assert_eq!(grown.size(), size, "there is memory");
+        object = grown;
+    }
+    object.free::<Full>();
+    verify(0);
+}
+
+#[test]
+fn what_grows_does_so_where_moves_fail_late() {
+    // For want of memory, and at the second mapping of a range (Linux 5.7 to 6.16).
+    for error in 0..2 {
+        for more in [0, 1, u64::MAX] {
+            let calls = Calls::only(Call::Move);
+            let plan = Plan { calls, first: 1, more, error, half: true, ..Plan::NOTHING };
+            let (record, ended) = run(&work("growing", growing, 1), &plan);
+            assert_eq!(ended, Ok(()), "{plan:?}");
+            let failed = record.failed[Call::Move as usize].load(Relaxed);
+            assert!(failed > 0 || !crate::protections().guard_markers, "{plan:?}");
+        }
+    }
 }
 
 /// A double free.

@@ -94,6 +94,11 @@ impl Object {
         Some(object)
     }
 
+    /// Its bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     /// It holds what was written to it.
     pub fn check(&self) {
         self.check_first(self.size);

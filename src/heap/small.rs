@@ -83,6 +83,7 @@ impl<const LEN: usize> Slots<LEN> {
     /// Region and bin of this size.
     #[inline(always)]
     fn parts<'p, 'h>(plan: &'p Plan, heap: &'h ThreadHeap) -> (&'p Region, &'h Bin) {
+        let () = Self::SOUND;
         // SAFETY: the number is that of a size class, and there are at least as many of each.
         unsafe { (plan.region.get_unchecked(Self::NUMBER), heap.bin_unchecked(Self::NUMBER)) }
     }

@@ -73,6 +73,9 @@ pub enum Fit {
 /// Set in an entry's shape once the program has taken over the whole of its pages.
 const TAKEN_OVER: u32 = 1 << 7;
 
+/// What an object in one piece counts as mappings: with its guards it splits off two.
+const ONE: u32 = 2;
+
 /// log2 of the alignment, and the origin, as an entry has them.
 fn shape(request: &Request) -> u32 {
     request.align.trailing_zeros() | (request.origin as u32) << 8
@@ -161,8 +164,9 @@ fn add<O: Os, P: Policy>(
     state.allocated.fetch_add(1, Relaxed);
     state.live_bytes.fetch_add(data_len as u64, Relaxed);
     state.guard_bytes.fetch_add(made.guards() as u64, Relaxed);
-    entry.freed_at.store(2 + taken.pieces as u32, Relaxed);
-    grounds.ground.mappings.fetch_add(2 + taken.pieces, Relaxed);
+    let mappings = ONE + taken.pieces as u32;
+    entry.freed_at.store(mappings, Relaxed);
+    grounds.ground.mappings.fetch_add(mappings as usize, Relaxed);
     if P::SET.has(Set::CANARY) {
         seal(grounds, entry);
     }

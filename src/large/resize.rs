@@ -5,7 +5,7 @@
 
 use super::mapping;
 use super::table::{EntryState, Table};
-use super::{Fit, Grounds, TAKEN_OVER, add, drop_object, find_live, mapping_of, seal, shape};
+use super::{Fit, Grounds, ONE, TAKEN_OVER, add, drop_object, find_live, mapping_of, seal, shape};
 use crate::copy::copy;
 use crate::os::{MapError, Os, pointer};
 use crate::policy::{Policy, Set};
@@ -58,49 +58,94 @@ fn move_to_larger<O: Os, P: Policy>(
     let from = table.entry(number);
     let old = mapping_of(from);
     let (start, size) = (from.start.load(Relaxed), from.size.load(Relaxed));
-    let Some(new) = add::<O, P>(grounds, table, request, Fit::Start, old.data_len)? else {
+    let Some(mut new) = add::<O, P>(grounds, table, request, Fit::Start, old.data_len)? else {
         return Ok(None);
     };
-    let to = table.entry(new);
-    let made = mapping_of(to);
-    let target = to.start.load(Relaxed);
     // The pattern must not reach the program with the moved page.
     clear(start + size, old.data + old.data_len);
-    let whole = start == old.data && old.data_len <= made.data_len;
-    let moved = if whole {
+    // Of several mappings Linux 5.7 to 6.16 move none, and say so late; later ones move one after the
+    // other, and may fail in between.
+    let several = from.freed_at.load(Relaxed) != ONE;
+    let made = mapping_of(table.entry(new));
+    let tries = (!several || grounds.state.moves_one.load(Relaxed) == 0)
+        && start == old.data
+        && old.data_len <= made.data_len;
+    let moved = if tries {
         O::move_pages(old.data, made.data, old.data_len)
     } else {
         Err(MapError::Unsupported)
     };
+    let mut lost = None;
     if moved == Err(MapError::Occupied) {
-        // It failed late, and there is nothing to copy to any more.
-        drop_object::<O, P>(grounds, table, new);
-        if P::SET.has(Set::CANARY) {
-            seal(grounds, from);
+        // It failed late: nothing may be put at that place any more.
+        if several {
+            grounds.state.moves_one.store(1, Relaxed);
         }
-        return Ok(None);
+        let Some(other) = add::<O, P>(grounds, table, request, Fit::Start, 0)? else {
+            if several {
+                merge::<O>(grounds, made.data, old.data, old.data_len);
+            }
+            drop_object::<O, P>(grounds, table, new);
+            if P::SET.has(Set::CANARY) {
+                seal(grounds, table.entry(number));
+            }
+            return Ok(None);
+        };
+        lost = Some(new);
+        new = other;
     }
+    let to = table.entry(new);
+    let target = to.start.load(Relaxed);
     if moved.is_ok() {
         // What was several mappings is so at its new place.
-        let pieces = from.freed_at.load(Relaxed).saturating_sub(1);
+        let pieces = table.entry(number).freed_at.load(Relaxed).saturating_sub(1);
         to.freed_at.fetch_add(pieces, Relaxed);
         grounds.ground.mappings.fetch_add(pieces as usize, Relaxed);
+    } else if several && tries && lost.is_none() {
+        // Some may have been moved.
+        merge::<O>(grounds, old.data, target, old.data_len);
     } else {
         // SAFETY: as many bytes as both objects have are accessible in each; they are different
         // mappings, and the table's lock keeps them.
         unsafe {
             copy(pointer(start), pointer(target), size.min(request.size));
         }
+        if several && lost.is_some() {
+            merge::<O>(grounds, made.data, target, old.data_len);
+        }
     }
     if P::SET.has(Set::CANARY) {
         // A moved last page took the new pattern's place.
-        seal(grounds, to);
+        seal(grounds, table.entry(new));
     }
     if moved.is_err() {
         grounds.ground.keep::<O>(old.data, old.data_len, false);
     }
+    if let Some(lost) = lost {
+        drop_object::<O, P>(grounds, table, lost);
+    }
     drop_object::<O, P>(grounds, table, number);
     Ok(NonNull::new(pointer(target)))
+}
+
+/// Adds what a range holds to another, page by page: of a page and the one to which it was to be moved
+/// one is all zero, or not mapped any more.
+fn merge<O: Os>(grounds: &Grounds<'_>, from: usize, to: usize, len: usize) {
+    let page = grounds.ground.page;
+    let whole = O::open(from, len).is_ok();
+    for at in (0..len).step_by(page) {
+        if !whole && O::open(from + at, page).is_err() {
+            continue;
+        }
+        for word in (at..at + page).step_by(size_of::<u64>()) {
+            // SAFETY: both pages are open: the one was opened just now, the other is an object's; they
+            // are aligned, and the table's lock keeps both from anybody else.
+            unsafe {
+                let (from, to) = (pointer::<u64>(from + word), pointer::<u64>(to + word));
+                to.write(to.read() | from.read());
+            }
+        }
+    }
 }
 
 pub(super) fn clear(from: usize, to: usize) {

@@ -63,6 +63,8 @@ pub struct LargeState {
     pub oldest: AtomicU32,
     /// Youngest freed range.
     pub youngest: AtomicU32,
+    /// Nonzero once objects of several mappings were not moved, or not whole.
+    pub moves_one: AtomicU32,
     /// Objects alive.
     pub live: AtomicU64,
     /// Accessible bytes of objects alive.

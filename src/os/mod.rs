@@ -168,8 +168,10 @@ pub unsafe trait Os: Send + Sync + 'static {
 
     /// Moves the pages of `[from, from + len)` to `[to, to + len)`, which must be reserved by the
     /// caller and is replaced; `from` stays mapped and reads as zeros (MREMAP_DONTUNMAP, Linux
-    /// 5.7). Otherwise nothing changes, unless it failed late: then the error is `Occupied`, and
-    /// `to` is reserved or unmapped, whatever it was.
+    /// 5.7; several mappings since 6.17). Otherwise nothing changes, unless it failed late: then the
+    /// error is `Occupied`, and `to` is reserved or unmapped, whatever it was. Of several mappings some
+    /// may have been moved then, so their contents are lost: only what is not needed any more, or is
+    /// one mapping, should be moved.
     fn move_pages(from: usize, to: usize, len: usize) -> Result<(), MapError>;
 
     /// The range reads as zeros in a forked child (MADV_WIPEONFORK).

@@ -77,8 +77,8 @@ impl SlotMemory {
             while block <= blocks(LEN, most) {
                 // SAFETY: 16 aligned bytes inside the slot, which the caller may write: callers
                 // pass its length as `LEN`, and no more blocks than it has are counted. `most` is
-                // at most `MOST_SLACK` (`Slots::SOUND`) and `slack` at most `most`, so both are as
-                // `behind` needs them. SSE2 is the baseline.
+                // at most `MOST_SLACK` (`Slots::SOUND`, for the short slots that come here) and
+                // `slack` at most `most`, so both are as `behind` needs them. SSE2 is the baseline.
                 unsafe {
                     let mask = behind(slack, block);
                     let value = _mm_and_si128(expected(words, block), mask);
@@ -148,7 +148,9 @@ impl SlotMemory {
         let tail = self.len - CANARY;
         let end = tail - slack;
         // SAFETY: every word written lies between the one that holds the object's last bytes and
-        // the slot's end; they are aligned to 8 since `start` and `len` are.
+        // the slot's end, since `slack` leaves room for the canary (the record's own limit). Words
+        // are aligned to 8, pairs to 16: `start` and `len` are, and a single word comes before the
+        // pairs where `at` is not.
         unsafe {
             let mut at = end.next_multiple_of(8);
             if at & 8 != 0 && at != tail {
@@ -235,7 +237,7 @@ const fn blocks(len: usize, most: usize) -> usize {
     if needed < all { needed } else { all }
 }
 
-/// The most slack that the forms for a known slot size can have.
+/// The most slack that the forms without a loop (`seal_exact`) can have.
 pub const MOST_SLACK: usize = 95 - CANARY;
 
 /// Which bytes of a block, counted from the slot's end, lie behind an object that leaves `slack`.

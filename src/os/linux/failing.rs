@@ -116,7 +116,9 @@ fn refused(call: Call) -> Option<c_int> {
     record.failed[call as usize].fetch_add(1, Relaxed);
     let errors = call.errors();
     if HALF.load(Relaxed) != 0 && call.is_done_by_halves() {
-        return Some(libc::ENOMEM);
+        // A move of more than one mapping fails late with another.
+        let late = call == Call::Move && ERROR.load(Relaxed) & 1 != 0;
+        return Some(if late { libc::EFAULT } else { libc::ENOMEM });
     }
     Some(errors[ERROR.load(Relaxed) as usize % errors.len()])
 }
@@ -127,9 +129,12 @@ fn fails(call: Call) -> bool {
 }
 
 /// Half of a range, in whole pages; 0 unless this call is to do half of its work. Only for want of
-/// memory: other errors come before any work.
+/// memory, or late: other errors come before any work.
 fn half(call: Call, len: usize) -> usize {
-    if HALF.load(Relaxed) == 0 || !call.is_done_by_halves() || super::errno() != libc::ENOMEM {
+    if HALF.load(Relaxed) == 0
+        || !call.is_done_by_halves()
+        || !matches!(super::errno(), libc::ENOMEM | libc::EFAULT)
+    {
         return 0;
     }
     (len / 2) & !(super::limits::page_size() - 1)
@@ -218,6 +223,7 @@ pub unsafe fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int {
         libc::MADV_DODUMP => Call::Dump,
         libc::MADV_DONTDUMP => Call::NoDump,
         libc::MADV_POPULATE_WRITE => Call::Populate,
+        libc::MADV_NORMAL => Call::Ask,
         102 => Call::Guard,
         103 => Call::Unguard,
         _ => Call::OtherAdvice,
@@ -252,14 +258,6 @@ pub unsafe fn mremap(
     }
     // SAFETY: the caller's.
     unsafe { libc::mremap(from, len, new, flags, to) }
-}
-
-pub unsafe fn msync(at: *mut c_void, len: usize, flags: c_int) -> c_int {
-    if fails(Call::Ask) {
-        return -1;
-    }
-    // SAFETY: the caller's.
-    unsafe { libc::msync(at, len, flags) }
 }
 
 #[cfg(feature = "secure")]

@@ -134,7 +134,7 @@ pub(super) fn move_pages(from: usize, to: usize, len: usize) -> Result<(), MapEr
         let errno = errno();
         // A move that fails late has unmapped `to` already; the hole must not be given to others.
         let is_whole = reserve(to, len) == Err(MapError::Occupied)
-            // What an old kernel and a filter say, before anything else.
+            // What an old kernel and a filter say, before they look at the ranges.
             && (matches!(errno, libc::EINVAL | libc::EPERM | libc::ENOSYS) || is_mapped(to, len));
         return Err(if is_whole { cause(errno) } else { MapError::Occupied });
     }
@@ -145,9 +145,8 @@ pub(super) fn move_pages(from: usize, to: usize, len: usize) -> Result<(), MapEr
 /// Whether there is no hole in a range, as far as the kernel tells: something may have been mapped
 /// into one in the meantime.
 fn is_mapped(at: usize, len: usize) -> bool {
-    // SAFETY: with MS_ASYNC nothing is done for memory without a file (since Linux 2.6.19 for none);
-    // a hole gives ENOMEM.
-    unsafe { kernel::msync(pointer(at), len, libc::MS_ASYNC) == 0 }
+    // Advice that changes nothing here; a hole gives ENOMEM.
+    advise(at, len, libc::MADV_NORMAL).is_ok()
 }
 
 #[cfg(test)]

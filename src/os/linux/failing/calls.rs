@@ -37,7 +37,7 @@ calls! {
     Close = "mprotect, none": ENOMEM, EACCES, EPERM;
     ReadOnly = "mprotect, read": ENOMEM, EACCES, EPERM;
     Move = "mremap": ENOMEM, EINVAL, EFAULT, EAGAIN, EPERM;
-    Ask = "msync": ENOMEM, EPERM;
+    Ask = "madvise NORMAL": ENOMEM, EPERM;
     Seal = "mseal": ENOSYS, EPERM, ENOMEM;
     NoFork = "madvise DONTFORK": EINVAL, EPERM, ENOMEM;
     WipeOnFork = "madvise WIPEONFORK": EINVAL, EPERM, ENOMEM;

@@ -133,17 +133,21 @@ fn move_to_larger<O: Os, P: Policy>(
 fn merge<O: Os>(grounds: &Grounds<'_>, from: usize, to: usize, len: usize) {
     let page = grounds.ground.page;
     let whole = O::open(from, len).is_ok();
-    for at in (0..len).step_by(page) {
+    let mut at = 0;
+    while at < len {
+        let end = if whole { len } else { at + page };
         if !whole && O::open(from + at, page).is_err() {
+            at = end;
             continue;
         }
-        for word in (at..at + page).step_by(size_of::<u64>()) {
+        while at < end {
             // SAFETY: both pages are open: the one was opened just now, the other is an object's; they
             // are aligned, and the table's lock keeps both from anybody else.
             unsafe {
-                let (from, to) = (pointer::<u64>(from + word), pointer::<u64>(to + word));
+                let (from, to) = (pointer::<u64>(from + at), pointer::<u64>(to + at));
                 to.write(to.read() | from.read());
             }
+            at += size_of::<u64>();
         }
     }
 }

@@ -13,7 +13,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         for (number, state) in self.shared().region.iter().enumerate().take(self.plan().regions) {
             let mut class = ClassStats::EMPTY;
             self.add_region(number, &mut class);
-            let known = u64::from(state.free.load(Relaxed)) + class.slabs;
+            let known = u64::from(state.free()) + class.slabs;
             lost += u64::from(state.frontier.load(Relaxed)).abs_diff(known);
         }
         lost

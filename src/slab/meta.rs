@@ -25,7 +25,7 @@ pub struct SlabHeader {
     pub previous_spare: AtomicU32,
     /// One cell of the region's array of free slabs, which is spread over the headers.
     pub free_cell: AtomicU32,
-    /// A [`Backing`], [`OPEN`] and [`SPLIT`].
+    /// A [`Backing`], [`OPEN`] and [`SPLIT`]; 0 for a slab that nobody has had.
     pub state: AtomicU32,
     /// Index of the heap it belongs to; 0 for none.
     pub owner: AtomicU32,

@@ -17,3 +17,5 @@ pub mod pool;
 pub mod provider;
 #[cfg(not(loom))]
 pub mod recycler;
+#[cfg(not(loom))]
+pub mod window;

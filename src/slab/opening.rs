@@ -190,7 +190,8 @@ impl RegionState {
     pub fn give_way<O: Os>(&self, region: &Region, ground: &Ground<'_>) -> bool {
         let Some(_held) = self.lock.acquire::<O>(Rank::Region) else { return false };
         let mut given = false;
-        for i in 0..self.free.load(Relaxed) {
+        self.empty_window(region);
+        for i in 0..self.returned() {
             let slab = SlabId(header(region, SlabId(i)).free_cell.load(Relaxed));
             let known = slab.0 < self.frontier.load(Relaxed);
             if known && header(region, slab).state.load(Relaxed) & !SPLIT == Backing::Marked as u32

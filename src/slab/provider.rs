@@ -9,6 +9,7 @@
 use super::ground::Ground;
 use super::lock::{Lock, Rank};
 use super::meta::{Backing, OPEN, header};
+use super::window::{MOST_STEP, Window};
 use crate::geometry::{Region, SlabId};
 use crate::os::Os;
 use crate::policy::{Policy, Set};
@@ -24,8 +25,10 @@ use Ordering::{Acquire, Relaxed, Release};
 pub struct RegionState {
     /// Slabs that exist: their metadata is mapped.
     pub frontier: AtomicU32,
-    /// Slabs that nobody has.
-    pub free: AtomicU32,
+    /// Slabs that were given back: so many first cells of the array that the headers hold.
+    returned: AtomicU32,
+    /// Slabs that nobody has had.
+    window: Window,
     /// Metadata bytes that are mapped.
     meta: AtomicUsize,
     /// Nonzero once the address space beyond the frontier was given back, or never was reserved.
@@ -43,7 +46,17 @@ pub struct RegionState {
 impl RegionState {
     /// Whether a slab is free, so that the region need not grow for one.
     pub fn has_free(&self) -> bool {
-        self.free.load(Relaxed) != 0
+        self.returned.load(Relaxed) != 0 || self.window.count() != 0
+    }
+
+    /// Slabs that were given back.
+    pub(super) fn returned(&self) -> u32 {
+        self.returned.load(Relaxed)
+    }
+
+    /// Slabs that nobody has.
+    pub fn free(&self) -> u32 {
+        self.returned.load(Relaxed) + self.window.count()
     }
 
     /// Draws a free slab and opens it; grows the region if there is none: the slab, and whether it
@@ -63,7 +76,7 @@ impl RegionState {
                 pick => pick,
             };
             // What would cost a mapping is better than nothing.
-            self.draw(region, pick.or(self.free.load(Relaxed).checked_sub(1))?)?
+            self.draw(region, pick.or(self.free().checked_sub(1))?)?
         };
         if let Some(is_zero) = self.open::<O>(region, slab, ground) {
             return Some((slab, is_zero));
@@ -73,15 +86,14 @@ impl RegionState {
         // one of the others.
         let _held = self.lock.acquire::<O>(Rank::Region)?;
         self.push(region, slab);
-        let fresh = self.frontier.load(Relaxed);
         if !self.grow::<O, P>(region, &Ground { most_mappings: 0, ..*ground }) {
             return None;
         }
-        self.remove(region, fresh);
-        if let Some(is_zero) = self.open::<O>(region, SlabId(fresh), ground) {
-            return Some((SlabId(fresh), is_zero));
+        let fresh = self.draw(region, self.window.count().checked_sub(1)?)?;
+        if let Some(is_zero) = self.open::<O>(region, fresh, ground) {
+            return Some((fresh, is_zero));
         }
-        self.push(region, SlabId(fresh));
+        self.push(region, fresh);
         None
     }
 
@@ -154,53 +166,56 @@ impl RegionState {
         ground: &Ground<'_>,
         random: &mut Stream,
     ) -> Option<u32> {
-        let free = self.free.load(Relaxed);
         let mut draw = |among: u32| {
             let last = among.checked_sub(1)?;
             Some(if P::SET.has(Set::RANDOM_SLAB) { random.below::<O>(among) } else { last })
         };
         if ground.mappings.load(Relaxed) < ground.most_mappings {
-            return draw(free);
+            return draw(self.free());
         }
+        self.empty_window(region);
         let is_cheap = |place: &u32| {
             let slab = header(region, SlabId(*place)).free_cell.load(Relaxed);
             let slab = slab.min(self.frontier.load(Relaxed).saturating_sub(1));
             let state = header(region, SlabId(slab)).state.load(Relaxed);
             matches!(Backing::of(state), Backing::Marked | Backing::Bare)
         };
-        let cheap = || (0..free).filter(is_cheap);
+        let cheap = || (0..self.returned.load(Relaxed)).filter(is_cheap);
         cheap().nth(draw(cheap().count() as u32)? as usize)
     }
 
-    /// Takes the free slab at a place out.
+    /// Takes out the free slab at a place: the window's come first and from the highest, so that
+    /// without random choice slabs are taken in ascending order.
     fn draw(&self, region: &Region, pick: u32) -> Option<SlabId> {
-        let last = self.free.load(Relaxed).checked_sub(1)?;
+        let fresh = self.window.count();
+        if pick < fresh {
+            let slab = self.window.take(fresh - 1 - pick)?;
+            header(region, SlabId(slab)).state.store(self.window.backing() as u32, Relaxed);
+            return Some(SlabId(slab));
+        }
+        let pick = pick - fresh;
+        let last = self.returned.load(Relaxed).checked_sub(1)?;
         let slab = header(region, SlabId(pick)).free_cell.load(Relaxed);
         let moved = header(region, SlabId(last)).free_cell.load(Relaxed);
         // In this order: a child forked in between may miss a slab but must not find one twice.
-        self.free.store(last, Relaxed);
+        self.returned.store(last, Relaxed);
         header(region, SlabId(pick)).free_cell.store(moved, Release);
         if slab < self.frontier.load(Relaxed) { Some(SlabId(slab)) } else { None }
     }
 
-    fn push(&self, region: &Region, slab: SlabId) {
-        let free = self.free.load(Relaxed);
-        if free < self.frontier.load(Relaxed) {
-            header(region, SlabId(free)).free_cell.store(slab.0, Relaxed);
-            self.free.store(free + 1, Relaxed);
+    /// Lists what is left of the window as if it had been given back.
+    pub(super) fn empty_window(&self, region: &Region) {
+        while self.window.count() != 0 {
+            let Some(slab) = self.draw(region, 0) else { return };
+            self.push(region, slab);
         }
     }
 
-    fn remove(&self, region: &Region, slab: u32) {
-        let free = self.free.load(Relaxed);
-        for i in 0..free {
-            let cell = &header(region, SlabId(i)).free_cell;
-            if cell.load(Relaxed) == slab {
-                let last = header(region, SlabId(free - 1)).free_cell.load(Relaxed);
-                self.free.store(free - 1, Relaxed);
-                cell.store(last, Release);
-                return;
-            }
+    fn push(&self, region: &Region, slab: SlabId) {
+        let place = self.returned.load(Relaxed);
+        if place < self.frontier.load(Relaxed) {
+            header(region, SlabId(place)).free_cell.store(slab.0, Relaxed);
+            self.returned.store(place + 1, Relaxed);
         }
     }
 
@@ -211,7 +226,7 @@ impl RegionState {
         let most = (8 * MIB).min(ground.most_step) >> shift;
         let least = if ground.reserved { 8 } else { (256 * KIB).min(ground.most_step) >> shift };
         let wanted = (frontier / 2).min(most.max(least) as u32).max(least as u32).max(1);
-        let mut step = wanted.min(region.limit.saturating_sub(frontier));
+        let mut step = wanted.min(MOST_STEP).min(region.limit.saturating_sub(frontier));
         while step > 0 {
             if self.grow_by::<O, P>(region, frontier, step, ground) {
                 return true;
@@ -234,12 +249,9 @@ impl RegionState {
         let at = region.slab(SlabId(frontier));
         let len = (step as usize) << region.shape.stride_shift;
         let Some(backing) = self.commit::<O, P>(region, at, len, ground) else { return false };
+        self.empty_window(region);
         self.frontier.store(frontier + step, Release);
-        // Backwards, so that without random choice slabs are taken in ascending order.
-        for slab in (frontier..frontier + step).rev() {
-            header(region, SlabId(slab)).state.store(backing as u32, Relaxed);
-            self.push(region, SlabId(slab));
-        }
+        self.window.begin(frontier, step, backing);
         true
     }
 

@@ -146,12 +146,13 @@ impl Recycler {
         let Some(base) = self.place::<O>(window) else { return false };
         let empty = |held: &(usize, &AtomicUsize)| held.1.load(Relaxed) == 0;
         let Some((i, held)) = self.lane.iter().enumerate().find(empty) else { return false };
-        match O::move_pages(from, base + i * LANE, len) {
+        let lane = base + i * LANE;
+        match O::move_pages(from, lane, len) {
             Ok(()) => {
                 if !is_zero {
                     // Here, where no stale pointer leads.
                     // SAFETY: open, and nobody else's.
-                    unsafe { crate::wipe::wipe(pointer(base + i * LANE), len, wide) };
+                    unsafe { crate::wipe::wipe(pointer(lane), len, wide) };
                 }
                 held.store(len, Relaxed);
                 true
@@ -161,7 +162,12 @@ impl Recycler {
                 self.abandon::<O>(i);
                 false
             }
-            Err(_) => false,
+            Err(_) => {
+                // Of several mappings Linux 6.17 and later may have moved the first.
+                let _ = O::discard(lane, len);
+                let _ = O::close(lane, len);
+                false
+            }
         }
     }
 

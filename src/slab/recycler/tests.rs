@@ -79,6 +79,27 @@ fn one_is_put_together_from_several_and_what_is_left_serves_another() {
     assert_eq!((taken.unwrap().pieces, recycler.held()), (1, 0));
 }
 
+/// Its second half is another mapping, which cannot be moved; Linux 6.17 and later move the first.
+#[test]
+fn what_was_moved_in_part_is_given_back() {
+    if !works() || !Linux::probe().seal {
+        return;
+    }
+    // In a child, since what is sealed cannot be removed again.
+    let status = child(|| {
+        let recycler = new();
+        let from = written(2 * LEAST);
+        Linux::no_dump(from + LEAST, LEAST).unwrap();
+        Linux::seal(from + LEAST, LEAST).unwrap();
+        assert!(!recycler.put::<Linux>(from, 2 * LEAST, false, WINDOW, false));
+        assert_eq!((recycler.held(), peek(from + LEAST)), (0, 0x5a));
+        let (lane, _) = recycler.span().unwrap();
+        assert_eq!(resident(lane, 2 * LEAST), 0);
+        touch(lane);
+    });
+    assert_eq!(signal(status), libc::SIGSEGV, "{status}");
+}
+
 #[test]
 fn what_was_written_to_is_found() {
     if !works() {

@@ -88,22 +88,34 @@ impl Graph {
     }
 }
 
-/// Stores of a vector register that was zeroed before, in AT&T syntax.
+/// Bytes that stores of zeroed vector registers write, in AT&T syntax.
 #[cfg(target_arch = "x86_64")]
-pub fn zero_stores(code: &str) -> usize {
+pub fn zeroed_bytes(code: &str) -> usize {
     let mut zeroed = BTreeSet::new();
-    let mut stores = 0;
-    // Of 16 or 32 bytes: `vxorps %xmm0,%xmm0,%xmm0` zeroes all of `%ymm0`.
+    let mut bytes = 0;
+    // `vxorps %xmm0,%xmm0,%xmm0` zeroes all of `%ymm0`.
     let number = |register: &str| register.replace("%ymm", "%xmm");
     for line in code.lines() {
         let mut words = line.split('\t').nth(1).unwrap_or("").split_whitespace();
         let (Some(name), Some(operands)) = (words.next(), words.next()) else { continue };
-        let Some((from, to)) = operands.split_once(',') else { continue };
-        if name.contains("xor") && to.split(',').all(|other| other == from) {
+        let Some((from, rest)) = operands.split_once(',') else { continue };
+        // What an address is made of is not told from operands: no register of its is a vector.
+        let to = operands.rsplit(',').next().unwrap_or(rest);
+        if name.contains("xor") && rest.split(',').all(|other| other == from) {
             zeroed.insert(number(from));
+        } else if to.contains("%xmm") || to.contains("%ymm") {
+            // It holds something else from here on.
+            zeroed.remove(&number(to));
         } else if name.contains("mova") || name.contains("movdqa") || name.contains("movup") {
-            stores += usize::from(to.contains('(') && zeroed.contains(&number(from)));
+            let is_zero = rest.contains('(') && zeroed.contains(&number(from));
+            bytes += if !is_zero {
+                0
+            } else if from.contains("%ymm") {
+                32
+            } else {
+                16
+            };
         }
     }
-    stores
+    bytes
 }

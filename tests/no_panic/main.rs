@@ -1,7 +1,7 @@
 //! What the machine code of the allocation path contains: no way to a panic, and the wipe.
 //!
-//! Builds a release static library that exports alloc, dealloc and realloc, and follows every
-//! reference from their sections to all others. Needs `readelf` and `objdump` (binutils, which
+//! Builds a release static library that exports alloc, dealloc and realloc, and malloc and free of
+//! the C ABI, and follows every reference from their sections to all others. Needs `readelf` and `objdump` (binutils, which
 //! every C compiler brings along).
 
 mod graph;
@@ -10,7 +10,8 @@ use graph::Graph;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const EXPORTS: [&str; 3] = ["exported_alloc", "exported_dealloc", "exported_realloc"];
+const EXPORTS: [&str; 5] =
+    ["exported_alloc", "exported_dealloc", "exported_realloc", "exported_malloc", "exported_free"];
 
 fn library() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/no_panic/exports/Cargo.toml");
@@ -69,31 +70,46 @@ fn the_allocation_path_has_no_panic_and_the_free_wipes() {
 
     #[cfg(target_arch = "x86_64")]
     {
-        // One body for each small slot size, a store for 16 bytes, and the general form.
-        let reached = graph.reach("exported_dealloc");
-        let stores = |body: &&String| {
+        let code = |body: &str| {
             let section = format!("--section=.text.{body}");
-            graph::zero_stores(&tool("objdump", &["-d", "--no-show-raw-insn", &section], &library))
+            tool("objdump", &["-d", "--no-show-raw-insn", &section], &library)
         };
-        let is_body = |name: &&String| name.contains("Bodies") && name.contains("7free_of");
-        let (calling, alone): (Vec<_>, Vec<_>) =
-            reached.iter().filter(is_body).partition(|body| graph.refers(body, "wipe"));
-        let mut alone: Vec<_> = alone.iter().map(stores).collect();
-        alone.sort_unstable();
-        let slots = [
-            16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 240, 272, 320, 384, 448, 528,
-        ];
-        assert_eq!(alone, slots.map(|bytes| bytes / 16), "the wipe is in the code of every free");
-        // Larger ones call the wide form, or the one for CPUs without AVX2.
-        assert_eq!(calling.len(), 12, "640 to 4,160 bytes: {calling:?}");
-        for body in calling {
-            assert!(graph.refers(body, "9wipe_avx2") && graph.refers(body, "9wipe_long"), "{body}");
-        }
-        let is_wide = |name: &&String| name.starts_with("_ZN") && name.contains("9wipe_avx2");
-        let mut wide = reached.iter().filter(is_wide);
-        assert!(wide.any(|body| stores(&body) >= 6), "the wide wipe has its stores");
-        let is_rest = |name: &&String| name.starts_with("_ZN") && name.contains("9free_rest");
-        let mut rest = reached.iter().filter(is_rest);
-        assert!(rest.any(|body| stores(&body) >= 2), "the wipe is in the machine code of free");
+        the_free_wipes(&graph, "exported_dealloc", ["7free_of", "9free_rest"], &code);
+        the_free_wipes(&graph, "exported_free", ["11free_any_of", "13free_any_rest"], &code);
     }
+}
+
+/// The wipe is in the machine code of the bodies of free with this in their names, and of what
+/// they leave the rest to.
+#[cfg(target_arch = "x86_64")]
+fn the_free_wipes(
+    graph: &Graph,
+    export: &str,
+    [body, rest]: [&'static str; 2],
+    code: &impl Fn(&str) -> String,
+) {
+    let reached = graph.reach(export);
+    let zeroed = |name: &&String| graph::zeroed_bytes(&code(name));
+    let named = |part: &'static str| {
+        reached.iter().filter(move |name| name.starts_with("_ZN") && name.contains(part))
+    };
+    let bodies = reached.iter().filter(|name| name.contains("Bodies") && name.contains(body));
+    // One for each small slot size, whose stores are all there, and the general form.
+    let (calling, alone): (Vec<_>, Vec<_>) = bodies.partition(|name| graph.refers(name, "wipe"));
+    let mut alone: Vec<_> = alone.iter().map(zeroed).collect();
+    alone.sort_unstable();
+    let slots =
+        [16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 240, 272, 320, 384, 448, 528];
+    assert_eq!(alone, slots, "the wipe is in the code of every {body}");
+    // Larger ones call the wide form, or the one for CPUs without AVX2.
+    assert_eq!(calling.len(), 12, "640 to 4,160 bytes: {calling:?}");
+    for name in calling {
+        assert!(graph.refers(name, "9wipe_avx2") && graph.refers(name, "9wipe_long"), "{name}");
+    }
+    let mut wide = named("9wipe_avx2");
+    assert!(wide.any(|name| zeroed(&name) >= 6 * 32), "the wide wipe has its stores");
+    let mut long = named("9wipe_long");
+    assert!(long.any(|name| code(name).contains("rep stos")), "the long wipe has its store");
+    let mut rest = named(rest);
+    assert!(rest.any(|name| zeroed(&name) >= 2 * 16), "the wipe is in the rest of free");
 }

@@ -1,8 +1,23 @@
-//! Exports alloc, dealloc and realloc of Casemate under names that can be found in the object.
+//! Exports alloc, dealloc and realloc of Casemate, and malloc and free of the C ABI, under names
+//! that can be found in the object.
 
+use casemate::interface::{Claim, Interface, Origin, Request};
 use core::alloc::{GlobalAlloc, Layout};
 
 static HEAP: casemate::Casemate = casemate::Casemate::new();
+static C_HEAP: Interface<casemate::Full> = Interface::new(|_| {}, |_| {}, || {});
+
+#[unsafe(no_mangle)]
+pub extern "C" fn exported_malloc(size: usize) -> *mut u8 {
+    C_HEAP.allocate(Request { size, align: 16, origin: Origin::Malloc })
+}
+
+/// # Safety
+/// As for `free`; not null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn exported_free(object: *mut u8) {
+    unsafe { C_HEAP.free(object, Claim::from(Origin::Malloc)) }
+}
 
 /// # Safety
 /// `align` is a power of two.

@@ -19,8 +19,8 @@ pub use crate::request::{Claim, Request};
 /// The process's heap under a policy. Misuse ends the process, as with
 /// [`Casemate`](crate::Casemate), of which this is the form for other interfaces.
 ///
-/// What acts upon an address is unsafe, here and in [`Heap`]: it may be that of an object which other
-/// code uses.
+/// What acts upon an address is unsafe, here and in [`Heap`]: it may be that of an object which
+/// other code uses.
 ///
 /// ```
 /// # use casemate::interface::{Claim, Interface};

@@ -18,7 +18,8 @@
 //! # Layers
 //!
 //! Some modules are public for tests, fuzzers and those who audit them; programs need what is
-//! re-exported here. What acts upon addresses is `unsafe`, or private. Dependencies point down only:
+//! re-exported here. What acts upon addresses is `unsafe`, or private. Dependencies point down
+//! only:
 //!
 //! ```text
 //! faces       Casemate, protections, stats, verify, interface; secure: for keys and passwords
@@ -81,8 +82,8 @@ mod sync;
 #[cfg(not(loom))]
 mod wipe;
 
-// For the model checker's tests, which call the protocols themselves, and for the interpreter's, which
-// have an operating system of their own: no program is built so.
+// For the model checker's tests, which call the protocols themselves, and for the interpreter's,
+// which have an operating system of their own: no program is built so.
 #[cfg(any(loom, miri))]
 pub mod os;
 #[cfg(loom)]

@@ -198,8 +198,8 @@ mod tests {
         }
     }
 
-    /// Six orders of three members, 60,000 draws (300 in the interpreter): a chi-square of five degrees of freedom above 55
-    /// has p < 1e-9.
+    /// Six orders of three members, 60,000 draws (300 in the interpreter): a chi-square of five
+    /// degrees of freedom above 55 has p < 1e-9.
     #[test]
     fn orders_are_equally_likely() {
         let mut s = Stream::from_kernel::<Linux>().unwrap();

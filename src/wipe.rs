@@ -200,8 +200,8 @@ unsafe fn store16(at: *mut u8) {
     }
 }
 
-/// Whether `[at, at + len)` is all zero. `len` is a multiple of 16 and not 0, `at` aligned to 16; `wide`
-/// says that the CPU has AVX2.
+/// Whether `[at, at + len)` is all zero. `len` is a multiple of 16 and not 0, `at` aligned to 16;
+/// `wide` says that the CPU has AVX2.
 ///
 /// # Safety
 /// The range is mapped readable.

@@ -101,8 +101,8 @@ fn take_all_mappings() -> (*mut u8, usize) {
     }
 }
 
-/// In a child: its limit of mappings is reached, then more and more of them are to be had. What is moved
-/// mapping by mapping stops in between then (Linux 6.17).
+/// In a child: its limit of mappings is reached, then more and more of them are to be had. What is
+/// moved mapping by mapping stops in between then (Linux 6.17).
 #[test]
 fn what_cannot_grow_for_want_of_mappings_keeps_its_contents() {
     let _alone = alone();

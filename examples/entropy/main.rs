@@ -1,6 +1,6 @@
 //! Measures how random heaps are: where objects lie over many starts of a program, whether objects
-//! allocated in a row are neighbours, and how soon a freed place is used again; under Casemate, this
-//! machine's C library and the heaps that Debian ships, by preload.
+//! allocated in a row are neighbours, and how soon a freed place is used again; under Casemate,
+//! this machine's C library and the heaps that Debian ships, by preload.
 //!
 //! ```text
 //! cargo build --release -p casemate-preload -p casemate-preload-light -p casemate-preload-strict

@@ -1,4 +1,5 @@
-//! Each mechanism of Casemate by itself, over many starts of a process, with the heap's plan at hand.
+//! Each mechanism of Casemate by itself, over many starts of a process, with the heap's plan at
+//! hand.
 
 use crate::estimate::{Bits, Estimate};
 use crate::facts::{Fact, Facts, WAITS, classes};

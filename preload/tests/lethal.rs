@@ -14,7 +14,8 @@ enum Must {
     All(Kind),
     /// Under the full and strict policies.
     Full(Kind),
-    /// By this where freed memory waits; as a foreign pointer where nothing is known of it any more.
+    /// By this where freed memory waits; as a foreign pointer where nothing is known of it any
+    /// more.
     Quarantined(Kind),
     /// Under the strict policy only.
     Strict(Kind),

@@ -11,9 +11,9 @@
 //!                                    os/linux/failing.rs: fails calls by the plan, counts
 //! ```
 //!
-//! `ci/failures` runs the long form: every call number, every error that the code tells from others.
-//! A finding names its plan; with `CASEMATE_FAILURES_ONLY` set to it that plan alone is run, with the
-//! name of a workload that workload.
+//! `ci/failures` runs the long form: every call number, every error that the code tells from
+//! others. A finding names its plan; with `CASEMATE_FAILURES_ONLY` set to it that plan alone is
+//! run, with the name of a workload that workload.
 
 mod child;
 mod heap;

@@ -25,9 +25,9 @@ const LEAST: usize = 48 * MIB;
 /// See [`LEAST`].
 const SLOTS: usize = 12;
 
-/// Bytes that the heap queues until an empty slab that was not needed meanwhile is given back: twice
-/// as many as it has had in use of late, within these. So what a burst leaves is less than twice the
-/// most of them.
+/// Bytes that the heap queues until an empty slab that was not needed meanwhile is given back:
+/// twice as many as it has had in use of late, within these. So what a burst leaves is less than
+/// twice the most of them.
 const UNUSED: core::ops::RangeInclusive<u64> = 16 * MIB as u64..=64 * MIB as u64;
 /// Bytes from which on a slot takes the pages of others, and gives its own.
 const GATHER: usize = 128 * KIB;
@@ -65,8 +65,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.retire_waited(entry, view, self.patience(entry, view))
     }
 
-    /// The same for some bins of the heap, and their empty slabs, others each time: of a class that is
-    /// not used any more nothing else would remind.
+    /// The same for some bins of the heap, and their empty slabs, others each time: of a class that
+    /// is not used any more nothing else would remind.
     pub(super) fn decay_in_turn(&self, entry: &mut Entry<'f>) -> Outcome<()> {
         entry.heap.measure_peak();
         self.shared().recycler.age::<O>();
@@ -111,8 +111,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
-    /// Before `len` bytes are opened: what slots of idle bins have is kept for that, where otherwise
-    /// the kernel would have to make as much.
+    /// Before `len` bytes are opened: what slots of idle bins have is kept for that, where
+    /// otherwise the kernel would have to make as much.
     pub(super) fn gather(&self, entry: &Entry<'f>, len: usize) -> Outcome<()> {
         let shared = self.shared();
         if len < GATHER || !shared.ground(self.plan()).can_move() {

@@ -176,8 +176,8 @@ impl Frozen {
     /// The plan: [`Plan::EMPTY`] before start-up.
     ///
     /// A thread that has not yet seen the heap started may see an unfinished plan while another
-    /// starts it; every entry therefore goes through [`is_ready`](Frozen::is_ready) or a thread heap
-    /// of its own first, except the class look-up, which needs only the page size.
+    /// starts it; every entry therefore goes through [`is_ready`](Frozen::is_ready) or a thread
+    /// heap of its own first, except the class look-up, which needs only the page size.
     #[inline(always)]
     pub(crate) fn plan(&self) -> &Plan {
         // SAFETY: see the `Sync` implementation.

@@ -126,8 +126,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         waiting
     }
 
-    /// More of a group in a list was freed. If it has not waited for long, it waits for all of that from
-    /// now on: it serves once, as a whole, instead of quarter by quarter.
+    /// More of a group in a list was freed. If it has not waited for long, it waits for all of that
+    /// from now on: it serves once, as a whole, instead of quarter by quarter.
     pub(super) fn freshen(&self, entry: &Entry<'f>, view: &View<'f>, group: &Group<'f>, at: usize) {
         let young = quarantine(view.region.shape.slot as usize) / 4;
         if group.own.served.load(Relaxed) == 0 && self.age(view, group) < young {
@@ -257,9 +257,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Some((id, Source::Queue))
     }
 
-    /// Any of the first few of a list that serve, as far as they follow each other or, if `pressed`,
-    /// wherever they are; taken out. The order is not quite that of what they wait for: a young
-    /// snapshot is made anew in its place.
+    /// Any of the first few of a list that serve, as far as they follow each other or, if
+    /// `pressed`, wherever they are; taken out. The order is not quite that of what they wait for:
+    /// a young snapshot is made anew in its place.
     fn one_of(
         &self,
         entry: &mut Entry<'f>,
@@ -298,8 +298,8 @@ impl<'f> View<'f> {
         self.count_down(group);
     }
 
-    /// In a bin of some size, as many frees as make a group ripe, or the last one, bring another look at
-    /// it, and at others: where much is freed at once, no other group may become ripe.
+    /// In a bin of some size, as many frees as make a group ripe, or the last one, bring another
+    /// look at it, and at others: where much is freed at once, no other group may become ripe.
     pub(super) fn count_down(&self, group: &Group<'f>) {
         let shape = &self.region.shape;
         let bytes = self.bin.slab_count.load(Relaxed) as usize * shape.data as usize;

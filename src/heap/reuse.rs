@@ -100,8 +100,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
-    /// Looks at the first of the groups that have waited, if it has for as long again since the last
-    /// look: more of it has served now. It is spare, or the last from now on.
+    /// Looks at the first of the groups that have waited, if it has for as long again since the
+    /// last look: more of it has served now. It is spare, or the last from now on.
     pub(super) fn retire_waited(
         &self,
         entry: &mut Entry<'f>,
@@ -132,8 +132,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.place(entry, view, id)
     }
 
-    /// Where a group belongs of which some slots have served: it is spare if all have, and otherwise
-    /// comes first from now on.
+    /// Where a group belongs of which some slots have served: it is spare if all have, and
+    /// otherwise comes first from now on.
     fn place(&self, entry: &mut Entry<'f>, view: &View<'f>, id: GroupId) -> Outcome<()> {
         let (slab, at, group) = view.group(id);
         if group.own.served.load(Relaxed) != view.all(at) || !group.is_quiet() {

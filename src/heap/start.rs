@@ -382,8 +382,8 @@ pub fn is_ready(frozen: &Frozen) -> bool {
 
 /// Overwrites a value that nobody reads any more.
 fn erase<T: Plain>(value: &mut T) {
-    // SAFETY: valid for writing. Zeros need not be a value of the type: the caller reads it no more,
-    // and it has no destructor.
+    // SAFETY: valid for writing. Zeros need not be a value of the type: the caller reads it no
+    // more, and it has no destructor.
     #[cfg(not(miri))]
     unsafe {
         zeroize::zeroize_flat_type(&raw mut *value)

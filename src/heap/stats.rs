@@ -126,8 +126,8 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         stats
     }
 
-    /// Tells what the heap has mapped outside the spans of its plan: large objects, alive or waiting,
-    /// and where wiped pages are kept. For tests, which end heaps.
+    /// Tells what the heap has mapped outside the spans of its plan: large objects, alive or
+    /// waiting, and where wiped pages are kept. For tests, which end heaps.
     pub fn mapped_elsewhere(&self, tell: &mut dyn FnMut(usize, usize)) {
         if super::start::is_ready(self.frozen) {
             crate::large::ranges::<O>(&self.grounds(), tell);

@@ -17,8 +17,8 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     /// watched between its end and its canary becomes part of it, zeroed.
     ///
     /// # Safety
-    /// If a live object of this heap starts at `at`, the caller may use all of it, and nobody frees or
-    /// resizes it meanwhile; others look at its canary only, which stays. Every other address is
+    /// If a live object of this heap starts at `at`, the caller may use all of it, and nobody frees
+    /// or resizes it meanwhile; others look at its canary only, which stays. Every other address is
     /// misuse that is found.
     pub unsafe fn take_over(&self, at: usize) -> Outcome<usize> {
         if !super::start::is_ready(self.frozen) {

@@ -111,8 +111,8 @@ fn map<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> Result<Map
     O::map(data, data_len).map(|()| Mapping { map: data, map_len: data_len, ..*mapping })
 }
 
-/// Fills a mapping from `from` bytes on with pages that were kept. `None`: a part of it was lost, and
-/// it is not mapped any more.
+/// Fills a mapping from `from` bytes on with pages that were kept. `None`: a part of it was lost,
+/// and it is not mapped any more.
 pub fn fill<O: Os>(grounds: &Grounds<'_>, mapping: &Mapping, from: usize) -> Option<Taken> {
     let filled = grounds.ground.fill::<O>(mapping.data + from, mapping.data_len - from);
     if filled.is_err() {

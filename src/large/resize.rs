@@ -1,5 +1,5 @@
-//! Layer: mechanisms. Large objects that get another size: in place, by moving their pages, or, where
-//! the kernel does not move them, by copying.
+//! Layer: mechanisms. Large objects that get another size: in place, by moving their pages, or,
+//! where the kernel does not move them, by copying.
 
 #![expect(unsafe_code, reason = "wipes what an object gives up, copies on resize")]
 
@@ -63,8 +63,8 @@ fn move_to_larger<O: Os, P: Policy>(
     };
     // The pattern must not reach the program with the moved page.
     clear(start + size, old.data + old.data_len);
-    // Of several mappings Linux 5.7 to 6.16 move none, and say so late; later ones move one after the
-    // other, and may fail in between.
+    // Of several mappings Linux 5.7 to 6.16 move none, and say so late; later ones move one after
+    // the other, and may fail in between.
     let several = from.freed_at.load(Relaxed) != ONE;
     let made = mapping_of(table.entry(new));
     let tries = (!several || grounds.state.moves_one.load(Relaxed) == 0)
@@ -128,8 +128,8 @@ fn move_to_larger<O: Os, P: Policy>(
     Ok(NonNull::new(pointer(target)))
 }
 
-/// Adds what a range holds to another, page by page: of a page and the one to which it was to be moved
-/// one is all zero, or not mapped any more.
+/// Adds what a range holds to another, page by page: of a page and the one to which it was to be
+/// moved one is all zero, or not mapped any more.
 fn merge<O: Os>(grounds: &Grounds<'_>, from: usize, to: usize, len: usize) {
     let page = grounds.ground.page;
     let whole = O::open(from, len).is_ok();
@@ -141,8 +141,8 @@ fn merge<O: Os>(grounds: &Grounds<'_>, from: usize, to: usize, len: usize) {
             continue;
         }
         while at < end {
-            // SAFETY: both pages are open: the one was opened just now, the other is an object's; they
-            // are aligned, and the table's lock keeps both from anybody else.
+            // SAFETY: both pages are open: the one was opened just now, the other is an object's;
+            // they are aligned, and the table's lock keeps both from anybody else.
             unsafe {
                 let (from, to) = (pointer::<u64>(from + at), pointer::<u64>(to + at));
                 to.write(to.read() | from.read());

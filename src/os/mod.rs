@@ -129,8 +129,8 @@ pub unsafe trait Os: Send + Sync + 'static {
     /// Number of usable address bits (47 on x86-64, 39 to 48 on aarch64): found by trying.
     fn address_bits() -> u32;
 
-    /// Reserves `[at, at + len)`: inaccessible, not charged, left out of core dumps, never on top of
-    /// another mapping.
+    /// Reserves `[at, at + len)`: inaccessible, not charged, left out of core dumps, never on top
+    /// of another mapping.
     fn reserve(at: usize, len: usize) -> Result<(), MapError>;
 
     /// Maps `[at, at + len)` readable and writable, zero-filled, never on top of another mapping.
@@ -168,10 +168,10 @@ pub unsafe trait Os: Send + Sync + 'static {
 
     /// Moves the pages of `[from, from + len)` to `[to, to + len)`, which must be reserved by the
     /// caller and is replaced; `from` stays mapped and reads as zeros (MREMAP_DONTUNMAP, Linux
-    /// 5.7; several mappings since 6.17). Otherwise nothing changes, unless it failed late: then the
-    /// error is `Occupied`, and `to` is reserved or unmapped, whatever it was. Of several mappings some
-    /// may have been moved then, so their contents are lost: only what is not needed any more, or is
-    /// one mapping, should be moved.
+    /// 5.7; several mappings since 6.17). Otherwise nothing changes, unless it failed late: then
+    /// the error is `Occupied`, and `to` is reserved or unmapped, whatever it was. Of several
+    /// mappings some may have been moved then, so their contents are lost: only what is not needed
+    /// any more, or is one mapping, should be moved.
     fn move_pages(from: usize, to: usize, len: usize) -> Result<(), MapError>;
 
     /// The range reads as zeros in a forked child (MADV_WIPEONFORK).
@@ -252,8 +252,8 @@ pub trait Secrets: Os {
     /// are gone.
     fn take_away(at: usize, len: usize) -> Result<(), i32>;
 
-    /// Makes new, hidden pages of zeros present, which the kernel does at the first access only: then
-    /// a page that is not to be had is an error here instead of a SIGBUS there.
+    /// Makes new, hidden pages of zeros present, which the kernel does at the first access only:
+    /// then a page that is not to be had is an error here instead of a SIGBUS there.
     fn make_present(at: usize, len: usize) -> Result<(), i32>;
 
     /// Keeps readable and writable pages in memory, and makes them present (`mlock`).

@@ -111,8 +111,8 @@ fn is_short(error: &SecureError) -> bool {
 /// # Errors
 /// As for [`safe_alloc_with`], [`ErrorKind::Protect`] if the kernel refuses to open the old buffer
 /// or to close the new one, and [`ErrorKind::Inherited`] in a forked child. There is no new buffer
-/// then, and the old one is as it was: its address, its contents, its guards, and its access, unless
-/// the kernel does not let it be closed again either
+/// then, and the old one is as it was: its address, its contents, its guards, and its access,
+/// unless the kernel does not let it be closed again either
 /// ([`SecureStats::unclosed`](super::SecureStats::unclosed)).
 ///
 /// # What ends the process
@@ -193,8 +193,8 @@ fn address(at: NonNull<u8>) -> usize {
 /// is dropped afterwards ends the process as a second free would.
 ///
 /// A buffer without access that the kernel does not let be opened cannot be looked at or wiped: its
-/// pages are then given back as they are, to the kernel, which clears them, and inaccessible address
-/// space takes their place. Its margins are not checked, and it is counted
+/// pages are then given back as they are, to the kernel, which clears them, and inaccessible
+/// address space takes their place. Its margins are not checked, and it is counted
 /// ([`SecureStats::unchecked`](super::SecureStats::unchecked)). If the kernel refuses that too, the
 /// buffer stays as it is, inaccessible, for good
 /// ([`SecureStats::abandoned`](super::SecureStats::abandoned)); so does one that a signal handler
@@ -250,7 +250,8 @@ pub unsafe fn try_safe_free(ptr: NonNull<u8>) -> Result<Freed, SecureError> {
     }
 }
 
-/// Sets what may be done with a buffer's bytes while no [`AccessGuard`](super::AccessGuard) holds it open.
+/// Sets what may be done with a buffer's bytes while no [`AccessGuard`](super::AccessGuard) holds
+/// it open.
 ///
 /// # Errors
 /// [`ErrorKind::Pooled`] for a buffer without pages of its own (see

@@ -44,9 +44,9 @@ pub struct SecureStats {
     pub unclosed: u64,
     /// Buffers that were freed, but could not be opened: taken away with their margins unchecked.
     pub unchecked: u64,
-    /// Buffers that should have been freed and are there still: a signal handler wanted to free them
-    /// in the middle of one of these functions, or the kernel refused to open them and to take them
-    /// away.
+    /// Buffers that should have been freed and are there still: a signal handler wanted to free
+    /// them in the middle of one of these functions, or the kernel refused to open them and to take
+    /// them away.
     pub abandoned: u64,
     /// Bytes of metadata that are open.
     pub metadata_bytes: usize,

@@ -1,5 +1,5 @@
-//! Layer: mechanisms. What slabs and large objects need to know of the machine, and what they share:
-//! counters, and the pages that are kept for the next object.
+//! Layer: mechanisms. What slabs and large objects need to know of the machine, and what they
+//! share: counters, and the pages that are kept for the next object.
 
 use super::recycler::{Lost, Recycler, SPLITS, Taken};
 use crate::os::Os;

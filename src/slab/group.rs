@@ -2,9 +2,9 @@
 //!
 //! A group is up to 63 slots of one slab. Its state lies out of line, in two parts, so that the
 //! thread that owns the group needs no read-modify-write and threads that free its objects never
-//! write to the owner's words. Both parts share a cache line, but for what the fast paths do not need: whoever uses one uses the other, and
-//! with two lines each free by another thread moved both (measured: larson-like exchange took a
-//! tenth to a third longer):
+//! write to the owner's words. Both parts share a cache line, but for what the fast paths do not
+//! need: whoever uses one uses the other, and with two lines each free by another thread moved both
+//! (measured: larson-like exchange took a tenth to a third longer):
 //!
 //! ```text
 //! owner's part    live: bitmap              record[]: one word per slot
@@ -211,8 +211,8 @@ impl<'m> Group<'m> {
         live
     }
 
-    /// [`release_owned`](Group::release_owned) with the set that was read when the slot was checked.
-    /// Only the owner writes it, so it is the same still.
+    /// [`release_owned`](Group::release_owned) with the set that was read when the slot was
+    /// checked. Only the owner writes it, so it is the same still.
     #[inline(always)]
     pub fn release_to(&self, live: LiveSet, slot: usize) {
         self.own.live.store(live.0 & !bit(slot), Release);

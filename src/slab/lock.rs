@@ -376,8 +376,8 @@ mod tests {
         });
     }
 
-    /// In a handler that interrupted a call which waits for it: the rank is noted, the lock another's.
-    /// Else the child would have what its holder was changing half changed.
+    /// In a handler that interrupted a call which waits for it: the rank is noted, the lock
+    /// another's. Else the child would have what its holder was changing half changed.
     #[test]
     fn a_fork_in_a_handler_waits_for_what_the_interrupted_call_waits_for() {
         let lock = Lock::EMPTY;

@@ -65,8 +65,8 @@ impl SlotMemory {
     }
 
     /// [`seal`](SlotMemory::seal) for an object that is not born yet, whose bytes may be
-    /// overwritten with zeros, in a slot of `LEN` bytes whose objects leave at most `most` of them, a constant.
-    /// Without a branch: sizes come in any order.
+    /// overwritten with zeros, in a slot of `LEN` bytes whose objects leave at most `most` of them,
+    /// a constant. Without a branch: sizes come in any order.
     #[inline(always)]
     pub fn seal_exact<const LEN: usize>(self, most: usize, slack: usize, words: Words) {
         debug_assert!(self.len == LEN && slack <= most);

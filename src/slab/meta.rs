@@ -116,7 +116,8 @@ pub fn group_meta(region: &Region, slab: SlabId, group: usize) -> usize {
 #[inline(always)]
 pub unsafe fn group_at<'m>(at: usize, slots: usize) -> Group<'m> {
     // SAFETY: the caller's; alignment: slab metadata and group metadata are multiples of 64, the
-    // owner's part follows 32 bytes later, the records 40 after it, a multiple of 4. All of it is atomics.
+    // owner's part follows 32 bytes later, the records 40 after it, a multiple of 4. All of it is
+    // atomics.
     unsafe {
         Group {
             others: &*pointer::<OthersPart>(at),

@@ -2,8 +2,8 @@
 //!
 //! A closed slab is inaccessible and has no memory. On kernels with guard markers a step is made
 //! writable as a whole and guarded as a whole, in two calls; opening a slab removes the markers
-//! of its slots and leaves those behind it. A slab of one slot may get the pages of another that was
-//! closed, and gives its own to the next.
+//! of its slots and leaves those behind it. A slab of one slot may get the pages of another that
+//! was closed, and gives its own to the next.
 
 use super::ground::Ground;
 use super::lock::Rank;

@@ -128,8 +128,8 @@ impl Recycler {
             && self.lane.iter().any(|held| held.load(Relaxed) == 0)
     }
 
-    /// Keeps the pages of `[from, from + len)`, open and the caller's alone, and wipes them unless they
-    /// are zero: the range is mapped and empty then, if there was room. `window` is
+    /// Keeps the pages of `[from, from + len)`, open and the caller's alone, and wipes them unless
+    /// they are zero: the range is mapped and empty then, if there was room. `window` is
     /// address space to choose from, `wide` says that the CPU has AVX2.
     pub fn put<O: Os>(
         &self,

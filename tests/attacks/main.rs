@@ -7,9 +7,9 @@
 //! ```
 //!
 //! On the naive heap every attack must reach its goal: one that does not proves nothing. What the C
-//! library makes of it is printed and not asserted, since versions differ. On Casemate the goal must
-//! be reached as often as the scenario says, and the program must end as it says, by signal and
-//! exact words. `cargo run --release --example gauntlet` measures the same with more runs;
+//! library makes of it is printed and not asserted, since versions differ. On Casemate the goal
+//! must be reached as often as the scenario says, and the program must end as it says, by signal
+//! and exact words. `cargo run --release --example gauntlet` measures the same with more runs;
 //! `docs/attacks.md` is its table.
 //!
 //! The test binary's own allocator is the system's.

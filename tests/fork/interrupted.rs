@@ -28,8 +28,9 @@ fn install(handler: extern "C" fn(libc::c_int), signal: libc::c_int) {
     }
 }
 
-/// Sends this process the signal when it has worked for so long, or stops that. Once: a handler asks
-/// for the next, or a fork that takes longer than that would leave no time for work between two.
+/// Sends this process the signal when it has worked for so long, or stops that. Once: a handler
+/// asks for the next, or a fork that takes longer than that would leave no time for work between
+/// two.
 fn after(micros: libc::suseconds_t) {
     let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
     let timer = libc::itimerval {

@@ -1,9 +1,9 @@
 //! The memory of the stand-in: pages, and what may be done with each.
 //!
-//! The heap chooses its addresses, and the interpreter maps nothing at a chosen one; but it hands out
-//! low, ascending addresses. So one allocation, made before any other that is long, covers the whole
-//! of a small address space. A page that the kernel would let nobody read holds bytes that are not
-//! initialised: to read one is undefined behaviour, which the interpreter reports.
+//! The heap chooses its addresses, and the interpreter maps nothing at a chosen one; but it hands
+//! out low, ascending addresses. So one allocation, made before any other that is long, covers the
+//! whole of a small address space. A page that the kernel would let nobody read holds bytes that
+//! are not initialised: to read one is undefined behaviour, which the interpreter reports.
 //!
 //! States are exchanged without ordering: what the heap forgets to order, no lock of this file does
 //! in its place. (And never loaded: only an exchange is sure to see the last value.)

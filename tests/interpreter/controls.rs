@@ -10,8 +10,8 @@ use casemate::os::{Os, pointer};
 use std::sync::Barrier;
 use std::thread;
 
-/// As an array: of a single byte the interpreter would print the whole allocation around it, which is
-/// the arena.
+/// As an array: of a single byte the interpreter would print the whole allocation around it, which
+/// is the arena.
 fn peek(at: usize) -> [u8; 2] {
     // SAFETY: none: that is the control.
     unsafe { pointer::<[u8; 2]>(at).read() }

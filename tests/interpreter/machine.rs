@@ -193,7 +193,8 @@ unsafe impl<const MARKERS: bool> Os for Machine<MARKERS> {
 
     fn wait(word: &AtomicU32, value: u32) {
         let guard = SLEEPERS.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // As in the kernel: looked at and put to sleep in one step. An exchange sees the last value.
+        // As in the kernel: looked at and put to sleep in one step. An exchange sees the last
+        // value.
         if word.fetch_or(0, Relaxed) == value {
             drop(SLEEPERS.1.wait(guard).unwrap_or_else(PoisonError::into_inner));
         }

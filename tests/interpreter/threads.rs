@@ -48,7 +48,8 @@ fn mutual_frees_with_few_protections() {
     with::<Light, false>(mutual);
 }
 
-/// A thread ends with live objects: others free some before and some after the heap has been adopted.
+/// A thread ends with live objects: others free some before and some after the heap has been
+/// adopted.
 #[test]
 fn adoption() {
     with::<Apart, true>(|heap| {

@@ -14,8 +14,8 @@ use std::thread;
 /// A heap on a machine.
 pub type Here<'f, P, const MARKERS: bool> = Heap<'f, Machine<MARKERS>, P>;
 
-/// [`casemate::Full`] for threads: a look at the word behind another's object is a data race by the letter of
-/// the memory model, which the interpreter goes by (SECURITY.md says why it stays).
+/// [`casemate::Full`] for threads: a look at the word behind another's object is a data race by the
+/// letter of the memory model, which the interpreter goes by (SECURITY.md says why it stays).
 pub type Apart = Without<{ Set::NEIGHBOUR.and(Set::SWEEP).bits() }>;
 
 static OPTIONS: Options = Options::DEFAULT;

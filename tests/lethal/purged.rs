@@ -11,9 +11,9 @@ pub fn applies(setting: &Setting) -> bool {
     setting.target != Target::Large && setting.role != Role::Guest
 }
 
-/// Takes the objects of many slabs and frees all of them, and then much else, so that the heap gives
-/// the slabs back. `on_free` is called with eight objects, each just after it was freed, in the slabs
-/// that become empty after the larger half.
+/// Takes the objects of many slabs and frees all of them, and then much else, so that the heap
+/// gives the slabs back. `on_free` is called with eight objects, each just after it was freed, in
+/// the slabs that become empty after the larger half.
 ///
 /// What others free is taken in when a magazine is filled, and slabs become empty when the owner
 /// frees, a few at a time: so the owner frees the first part, and the last.

@@ -1,5 +1,5 @@
-//! The lock of slow paths, and what is kept by it: guest heaps and loans, a region's free slabs, the
-//! table of large objects, secure memory and its start.
+//! The lock of slow paths, and what is kept by it: guest heaps and loans, a region's free slabs,
+//! the table of large objects, secure memory and its start.
 #![allow(unsafe_code)] // loom's UnsafeCell is entered through a raw pointer
 
 use crate::machine::Machine;
@@ -211,8 +211,8 @@ fn control_a_loan_that_releases_nothing() {
     });
 }
 
-/// A region's free slabs: two heaps give back and take; a slab is one heap's, and comes as the other
-/// left it.
+/// A region's free slabs: two heaps give back and take; a slab is one heap's, and comes as the
+/// other left it.
 #[test]
 fn a_slab_given_back_is_taken_once() {
     static CHANGED_HANDS: Met = Met::new();
@@ -256,8 +256,8 @@ fn a_slab_given_back_is_taken_once() {
     CHANGED_HANDS.assert("taken by another heap");
 }
 
-/// The table of large objects: made at its first use by whoever comes first; of two threads that free
-/// one object one is told so.
+/// The table of large objects: made at its first use by whoever comes first; of two threads that
+/// free one object one is told so.
 #[test]
 fn a_large_object_is_freed_once() {
     const LIVE: u32 = 1;
@@ -298,8 +298,8 @@ fn a_large_object_is_freed_once() {
     });
 }
 
-/// Secure memory, as `secure/root.rs` has it: one thread starts it, the others wait, and all then read
-/// what was fixed without the lock and the state under it. The heap starts the same way.
+/// Secure memory, as `secure/root.rs` has it: one thread starts it, the others wait, and all then
+/// read what was fixed without the lock and the state under it. The heap starts the same way.
 fn start_up(name: &str, publish: fn(&AtomicU32)) {
     const IDLE: u32 = 0;
     const STARTING: u32 = 1;

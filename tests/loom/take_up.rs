@@ -118,7 +118,8 @@ fn control_take_up_clears_q() {
     take_up_twice(fold, "control: take-up clears Q");
 }
 
-/// Take-up writes `done` without a read-modify-write: a slot handed over in between is lost, and Q with it.
+/// Take-up writes `done` without a read-modify-write: a slot handed over in between is lost, and Q
+/// with it.
 #[test]
 #[should_panic(expected = "Q and the inbox disagree")]
 fn control_take_up_without_a_single_step() {

@@ -1,8 +1,8 @@
 //! What the machine code of the allocation path contains: no way to a panic, and the wipe.
 //!
 //! Builds a release static library that exports alloc, dealloc and realloc, and malloc and free of
-//! the C ABI, and follows every reference from their sections to all others. Needs `readelf` and `objdump` (binutils, which
-//! every C compiler brings along).
+//! the C ABI, and follows every reference from their sections to all others. Needs `readelf` and
+//! `objdump` (binutils, which every C compiler brings along).
 
 mod graph;
 

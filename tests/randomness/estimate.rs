@@ -21,7 +21,8 @@ pub struct Estimate {
     /// Bits that the pairs that agree prove, at 95 %: the collision entropy is at least this.
     pub floor: f64,
     /// Bits by their form: Shannon entropy over 64 parts of the range, and all bits of the numbers
-    /// below a part, in units of what all differences share, but for those that always are the same.
+    /// below a part, in units of what all differences share, but for those that always are the
+    /// same.
     pub form: f64,
     /// Of the bits below a part, those that are set too often or too rarely, with p < 1e-9.
     pub uneven: u32,

@@ -80,7 +80,8 @@ pub const WATCHED: usize = 16;
 const WATCHED_SIZE: usize = 32;
 const WATCHED_SLOT: usize = 48;
 
-/// Requests whose wait is measured, one a start: what one class holds back shortens the others' wait.
+/// Requests whose wait is measured, one a start: what one class holds back shortens the others'
+/// wait.
 pub const WAITS: [usize; 4] = [40, 500, 4000, 32_768];
 
 /// What one heap drew: lists in the order of [`Fact::ALL`].

@@ -1,5 +1,5 @@
-//! Every number that a heap draws at its start, or for an object, over many starts: against the bits
-//! that it should have.
+//! Every number that a heap draws at its start, or for an object, over many starts: against the
+//! bits that it should have.
 
 use crate::estimate::{Bits, Estimate};
 use crate::facts::{Fact, Facts, WAITS, classes};

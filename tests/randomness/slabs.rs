@@ -181,7 +181,8 @@ fn after_bursts_no_slot_comes_back_before_the_minimum() {
     }
 }
 
-/// Under pressure a group whose snapshot was made anew does not hide those that have waited behind it.
+/// Under pressure a group whose snapshot was made anew does not hide those that have waited behind
+/// it.
 #[test]
 fn a_young_group_does_not_hide_others() {
     const SIZE: usize = 250;
@@ -211,8 +212,8 @@ fn a_young_group_does_not_hide_others() {
                 // SAFETY: allocated here, and used by nobody.
                 unsafe { heap.free(at, Some(Request::layout(layout))) }.unwrap();
             };
-            // A quarter of a group: it is queued. A slab is freed, and queued behind it. With another
-            // quarter the first waits anew.
+            // A quarter of a group: it is queued. A slab is freed, and queued behind it. With
+            // another quarter the first waits anew.
             let quarter = shape.group_slots as usize / 4;
             all(head, 0..quarter).for_each(free);
             all(other, 0..shape.slots as usize).for_each(free);

@@ -221,8 +221,8 @@ fn without_locks_and_secrets() {
     });
 }
 
-/// Hidden pages are made present when they are mapped: where one is not to be had, that is an error,
-/// or locked memory takes their place, and no SIGBUS when it is first used.
+/// Hidden pages are made present when they are mapped: where one is not to be had, that is an
+/// error, or locked memory takes their place, and no SIGBUS when it is first used.
 #[test]
 fn hidden_pages_that_are_not_to_be_had() {
     child::run("limits::hidden_pages_that_are_not_to_be_had", || {

@@ -203,8 +203,8 @@ fn asked_from_the_background() {
     if std::env::var_os(ASKED).is_none() {
         return;
     }
-    // SAFETY: all zero is a value: no flags, so nothing is restarted; an empty mask. The handler has
-    // the signature of one and makes calls that are allowed there.
+    // SAFETY: all zero is a value: no flags, so nothing is restarted; an empty mask. The handler
+    // has the signature of one and makes calls that are allowed there.
     unsafe {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
         action.sa_sigaction = come_to_the_foreground as extern "C" fn(libc::c_int) as usize;
@@ -218,8 +218,8 @@ fn asked_from_the_background() {
     assert!((1..=2).contains(&seen), "{seen}");
 }
 
-/// In a fork of this program's that leads a session: has its child, which goes on, in the background
-/// whenever it sets modes.
+/// In a fork of this program's that leads a session: has its child, which goes on, in the
+/// background whenever it sets modes.
 fn lead(asked: libc::pid_t) -> ! {
     // SAFETY: numbers, descriptors of this process's own, and places for answers.
     unsafe {

@@ -17,7 +17,8 @@
 //! * "allocate+free": allocate, write every byte, wipe, free; one at a time, so that a quick reuse
 //!   by an allocator without delayed reuse is its best case.
 //! * "borrow": open a 32-byte secret that is inaccessible at rest for reading, read a byte, close.
-//! * "grow": from 32 B to 4 KiB in seven doublings, each a new buffer, a copy and the old one wiped.
+//! * "grow": from 32 B to 4 KiB in seven doublings, each a new buffer, a copy and the old one
+//!   wiped.
 //! * "live": 10,000 secrets of 32 B at once: time per secret to allocate and write, to free, and
 //!   what `VmLck`, the resident memory and the number of mappings gain by them, per secret.
 //!

@@ -1,5 +1,5 @@
-//! `libcasemate_without.so`: the preload library on the full policy without some protections, for what
-//! those cost C and C++ programs. See `preload/src/lib.rs`.
+//! `libcasemate_without.so`: the preload library on the full policy without some protections, for
+//! what those cost C and C++ programs. See `preload/src/lib.rs`.
 #![no_std]
 
 use heap::policy::{Set, Without};

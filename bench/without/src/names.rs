@@ -1,7 +1,7 @@
 //! Which protections a build for prices leaves out.
 //!
-//! That is told at compile time, by `CASEMATE_WITHOUT`: a name in [`Set::EACH`], or several with `+`
-//! between them. Shared by the program and the library that are built so.
+//! That is told at compile time, by `CASEMATE_WITHOUT`: a name in [`Set::EACH`], or several with
+//! `+` between them. Shared by the program and the library that are built so.
 
 use super::Set;
 

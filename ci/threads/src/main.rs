@@ -65,7 +65,8 @@ impl Random {
 /// Places that all threads put objects into, and take out of.
 struct Shop {
     places: Vec<AtomicPtr<u8>>,
-    /// How an object changes hands. `Relaxed` is the control: nothing orders its writes before its reads.
+    /// How an object changes hands. `Relaxed` is the control: nothing orders its writes before its
+    /// reads.
     by: Ordering,
 }
 
@@ -109,7 +110,8 @@ fn heap(rounds: usize, by: Ordering) {
                 let mut random = Random(number + 1);
                 for round in 0..rounds {
                     match number {
-                        // Ends: heaps are left and adopted, some after a few allocations as a guest.
+                        // Ends: heaps are left and adopted, some after a few allocations as a
+                        // guest.
                         0 | 1 => {
                             let turns = if round % 2 == 0 { 20 } else { 400 };
                             let seed = random.next(1 << 30) as u64;

@@ -16,7 +16,8 @@
 //! the calls of the C library within itself.
 //!
 //! Under the strict policy the compiler's own calls of `memcpy` and `memset` in this library come
-//! here as well. They are few and right; where the heap copies or wipes objects it calls neither (`tests/exports.rs`).
+//! here as well. They are few and right; where the heap copies or wipes objects it calls neither
+//! (`tests/exports.rs`).
 
 mod fortified;
 mod plain;

@@ -1,4 +1,5 @@
-//! `libcasemate_strict.so`: the C ABI of the heap under the strict policy. See `preload/src/lib.rs`.
+//! `libcasemate_strict.so`: the C ABI of the heap under the strict policy. See
+//! `preload/src/lib.rs`.
 #![no_std]
 
 #[path = "../../src/abi/mod.rs"]

@@ -268,7 +268,8 @@ impl Model<'_> {
         let Some(object) = self.cells[cell] else { return Ok(()) };
         let offset = offset % (object.used + 1);
         let known = (self.abi.malloc_object_size)(object.at.wrapping_add(offset));
-        // Large objects are known by their starts; under the strict policy some small ones are such.
+        // Large objects are known by their starts; under the strict policy some small ones are
+        // such.
         let wide =
             matches!(object.by, By::AlignedAlloc(align) | By::NewAligned(align) if align >= 4096);
         let may_be_large =

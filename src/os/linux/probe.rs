@@ -40,7 +40,8 @@ const LEAST_BITS: u32 = 36;
 /// Usable address bits: the most for which a page can be had in the upper half.
 pub(super) fn address_bits() -> u32 {
     if cfg!(casemate_low) {
-        // For `ci/threads-checked`: ThreadSanitizer leaves a program the lowest 512 GiB, little else.
+        // For `ci/threads-checked`: ThreadSanitizer leaves a program the lowest 512 GiB, little
+        // else.
         return 39;
     }
     let page = limits::page_size();

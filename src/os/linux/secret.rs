@@ -104,14 +104,14 @@ impl Secrets for Linux {
 /// Has the kernel write to a page, and makes it zero again.
 ///
 /// The kernel has no call that makes hidden pages present: populating, locking and allocating are
-/// refused or ignored for them. But where a write of its own meets a page that is not to be had, the
-/// call fails with EFAULT. This one writes the thread's signal mask, and works under any filter that
-/// lets a program raise a signal.
+/// refused or ignored for them. But where a write of its own meets a page that is not to be had,
+/// the call fails with EFAULT. This one writes the thread's signal mask, and works under any filter
+/// that lets a program raise a signal.
 fn touch(at: usize) -> Result<(), i32> {
     let nothing = pointer::<u64>(0).cast_const();
     let (first, len) = (pointer::<u64>(at), size_of::<u64>());
-    // SAFETY: null: the mask is not changed. The kernel writes `len` bytes at the start of a page of
-    // the caller's, which nobody else knows, and so does this when the page is there.
+    // SAFETY: null: the mask is not changed. The kernel writes `len` bytes at the start of a page
+    // of the caller's, which nobody else knows, and so does this when the page is there.
     unsafe {
         let status = numbered!(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, nothing, first, len);
         if status != 0 {

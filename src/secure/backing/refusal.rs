@@ -50,8 +50,8 @@ impl Refusal {
         if weight(&other) >= weight(&self) { other } else { self }
     }
 
-    /// Why the last resort, ordinary memory, was no good: it was asked for after all others, so this
-    /// is the cause, whatever kept those away.
+    /// Why the last resort, ordinary memory, was no good: it was asked for after all others, so
+    /// this is the cause, whatever kept those away.
     pub(super) fn or_last(self, backing: Backing, other: Refusal) -> Refusal {
         if matches!(backing, Backing::Unlocked) { other } else { self.or(other) }
     }

@@ -123,8 +123,8 @@ struct Root {
     fixed: UnsafeCell<Fixed>,
 }
 
-// SAFETY: `fixed` is written by the one thread whose word is in `STATUS`, before it stores LIVE with
-// Release, and read only after LIVE was loaded with Acquire.
+// SAFETY: `fixed` is written by the one thread whose word is in `STATUS`, before it stores LIVE
+// with Release, and read only after LIVE was loaded with Acquire.
 unsafe impl Sync for Root {}
 
 static ROOT: Root = Root { fixed: UnsafeCell::new(Fixed::EMPTY) };

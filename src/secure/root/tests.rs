@@ -1,5 +1,5 @@
-//! Layer: faces, tests only. Start-up: what it leaves behind, what it tells, and what a child of the
-//! middle of it finds.
+//! Layer: faces, tests only. Start-up: what it leaves behind, what it tells, and what a child of
+//! the middle of it finds.
 
 use super::*;
 use crate::os::linux::failing::{Call, Calls, Plan, arm, disarm};

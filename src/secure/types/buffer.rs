@@ -8,8 +8,8 @@ use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
 
-/// Zeroed bytes in secret memory of any size and alignment: [`safe_alloc`](crate::secure::safe_alloc)
-/// with an owner.
+/// Zeroed bytes in secret memory of any size and alignment:
+/// [`safe_alloc`](crate::secure::safe_alloc) with an owner.
 ///
 /// For what has no type of its own: blocks of a key derivation, pages for another library. What may
 /// be done with the bytes while nobody has them borrowed is the buffer's access at rest:

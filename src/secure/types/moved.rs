@@ -42,9 +42,9 @@ impl<T> Moved<T> {
     }
 }
 
-/// Moves the argument `$value`, declared `mut`, to a new variable `$moved`, and wipes the place where
-/// it was passed: for a value larger than two words that is memory of the caller's, of which the
-/// caller has no name. Neither is moved from here on: a move would be a copy that nobody wipes.
+/// Moves the argument `$value`, declared `mut`, to a new variable `$moved`, and wipes the place
+/// where it was passed: for a value larger than two words that is memory of the caller's, of which
+/// the caller has no name. Neither is moved from here on: a move would be a copy that nobody wipes.
 macro_rules! take_over {
     ($value:ident as $moved:ident) => {
         let mut $moved = $crate::secure::types::moved::Moved::empty();

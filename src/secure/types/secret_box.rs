@@ -48,15 +48,15 @@ use core::ptr::NonNull;
 ///
 /// A function argument travels in registers, if it is at most two words, or else in memory of its
 /// caller's. [`new`](SecretBox::new) and its relatives wipe that memory, and their own copy. What
-/// remains, and no function can reach: the registers and where the caller spilled them; the variable
-/// that the value came from, if it is `Copy` (it was copied and not moved); and in any case each
-/// place on the caller's stack that the compiler moved it through before the call. An optimised
-/// build makes few such moves or none, an unoptimised one makes one for nearly every expression. So
-/// prefer what makes the value where it stays: [`init_with`](SecretBox::init_with),
+/// remains, and no function can reach: the registers and where the caller spilled them; the
+/// variable that the value came from, if it is `Copy` (it was copied and not moved); and in any
+/// case each place on the caller's stack that the compiler moved it through before the call. An
+/// optimised build makes few such moves or none, an unoptimised one makes one for nearly every
+/// expression. So prefer what makes the value where it stays: [`init_with`](SecretBox::init_with),
 /// [`random`](SecretBox::random), [`zeroed`](SecretBox::zeroed) and, for types that may not be
 /// zero, [`new_uninit`](SecretBox::new_uninit). A value that exists already is moved in by
-/// [`take_from`](SecretBox::take_from), which leaves zeros; and what a computation left on the stack
-/// goes with [`with_wiped_stack`](super::with_wiped_stack).
+/// [`take_from`](SecretBox::take_from), which leaves zeros; and what a computation left on the
+/// stack goes with [`with_wiped_stack`](super::with_wiped_stack).
 ///
 /// # Errors and panics
 ///

@@ -78,8 +78,8 @@ calls! {
 }
 
 impl Call {
-    /// What the code takes an error of this call for; it tells no two of the same kind apart, but for
-    /// the number in an error's text. Conservative: not every caller looks.
+    /// What the code takes an error of this call for; it tells no two of the same kind apart, but
+    /// for the number in an error's text. Conservative: not every caller looks.
     const fn kind(self, errno: c_int) -> c_int {
         match (self, errno) {
             // No caller of `os/linux` is told which.

@@ -1,5 +1,5 @@
-//! Layer: os, tests only. What `terminal` calls. Reading and writing are never interrupted for ever,
-//! which would have them go on for ever; what is raised in a handler never fails.
+//! Layer: os, tests only. What `terminal` calls. Reading and writing are never interrupted for
+//! ever, which would have them go on for ever; what is raised in a handler never fails.
 
 use super::{Call, fails};
 use core::ffi::c_void;

@@ -1,4 +1,5 @@
-//! Layer: faces. Vectors that come from ordinary ones, whose memory is wiped, and that become boxes.
+//! Layer: faces. Vectors that come from ordinary ones, whose memory is wiped, and that become
+//! boxes.
 #![expect(unsafe_code, reason = "moves elements between vectors")]
 
 extern crate alloc;

@@ -161,7 +161,14 @@ impl Record {
         Record(self.0 & !(SLACK | 15 << 20) | TAKEN_OVER << 20)
     }
 
-    /// Whether the program uses all of the slot.
+    /// The same while what is behind the object is still looked at and wiped: the slack is as it was.
+    #[inline]
+    #[must_use]
+    pub const fn being_taken_over(self) -> Self {
+        Record(self.0 & !(15 << 20) | TAKEN_OVER << 20)
+    }
+
+    /// Whether the program uses all of the slot, or is about to.
     #[inline]
     pub const fn is_taken_over(self) -> bool {
         self.align_log2() == TAKEN_OVER
@@ -219,6 +226,9 @@ mod tests {
             let record = Record::from_bits(u32::from(generation) << 24).next(shape);
             let taken = record.taken_over();
             prop_assert!(record.was_used() && !record.is_taken_over() && taken.is_taken_over());
+            let being = record.being_taken_over();
+            prop_assert!(being.is_taken_over() && being.slack() == slack);
+            prop_assert_eq!(being.taken_over(), taken);
             prop_assert_eq!(taken.slack(), 0);
             prop_assert_eq!(taken.origin(), Origin::of(origin));
             prop_assert_eq!(taken.generation(), record.generation());

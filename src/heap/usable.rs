@@ -8,9 +8,14 @@ use crate::bitmap::bit;
 use crate::large;
 use crate::os::Os;
 use crate::policy::Policy;
+use crate::record::Record;
 use crate::slab::meta::group;
 use crate::violation::{Kind, Place, Violation};
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// Turns that a call waits for another that takes over the same object: one that a signal handler
+/// interrupted does not go on before that ends.
+const WAITS: u32 = 1 << 14;
 
 impl<O: Os, P: Policy> Heap<'_, O, P> {
     /// The bytes that the program may use of the object at `at`, and does from now on: what was
@@ -18,8 +23,8 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     ///
     /// # Safety
     /// If a live object of this heap starts at `at`, the caller may use all of it, and nobody frees
-    /// or resizes it meanwhile; others look at its canary only, which stays. Every other address is
-    /// misuse that is found.
+    /// or resizes it meanwhile; others look at its canary only, which stays, or ask the same. Every
+    /// other address is misuse that is found.
     pub unsafe fn take_over(&self, at: usize) -> Outcome<usize> {
         if !super::start::is_ready(self.frozen) {
             return Err(Violation::new(Kind::ForeignPointer).at(Place::Unknown, at));
@@ -38,20 +43,34 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         if found.group.others.claim.load(Relaxed) & bit(slot) != 0 {
             return Err(self.blame(&found, Kind::DoubleFree));
         }
-        let record = found.group.record(slot).map_err(|kind| self.blame(&found, kind))?;
-        if record.slack() == 0 {
-            return Ok(room);
+        let Some(word) = found.group.records.get(slot) else {
+            return Err(self.blame(&found, Kind::Metadata));
+        };
+        let first = Record::from_bits(word.load(Acquire));
+        for _ in 0..WAITS {
+            // Acquire: what another call of this has wiped is not the program's before that.
+            let record = Record::from_bits(word.load(Acquire));
+            if record.generation() != first.generation() {
+                return Err(self.blame(&found, Kind::RacingFree));
+            }
+            if record.slack() == 0 {
+                break;
+            }
+            if record.is_taken_over() {
+                O::pause();
+                continue;
+            }
+            let being = record.being_taken_over().bits();
+            if word.compare_exchange(record.bits(), being, Relaxed, Relaxed).is_err() {
+                continue;
+            }
+            // Of several that ask at once this one looks and wipes.
+            self.check(&found, record, Claim::ANY)?;
+            self.memory(&found).wipe_part(room - record.slack(), room);
+            word.store(record.taken_over().bits(), Release);
+            break;
         }
-        self.check(&found, record, Claim::ANY)?;
-        self.memory(&found).wipe_part(room - record.slack(), room);
-        let word = found.group.records.get(slot);
-        let taken = record.taken_over().bits();
-        let stored = word.map(|word| word.compare_exchange(record.bits(), taken, Relaxed, Relaxed));
-        match stored {
-            Some(Ok(_)) => Ok(room),
-            // Freed or resized meanwhile.
-            _ => Err(self.blame(&found, Kind::RacingFree)),
-        }
+        Ok(room)
     }
 
     /// The most bytes that may be accessed from `at` on: to the end of the object that it lies in;

@@ -98,8 +98,9 @@ unsafe impl<P: Policy> GlobalAlloc for Casemate<P> {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's obligations are the same.
         let ptr = unsafe { self.alloc(layout) };
-        if !P::SET.has(Set::WIPE) && !ptr.is_null() {
-            // SAFETY: `ptr` was just allocated with this many bytes.
+        // Large objects are zero under any policy; most of their pages are not even there yet.
+        if !P::SET.has(Set::WIPE) && heap(self).has_slot_at(ptr.addr()) {
+            // SAFETY: `ptr` was just allocated with this many bytes: null lies in no slot.
             unsafe { ptr.write_bytes(0, layout.size()) };
         }
         ptr

@@ -90,8 +90,10 @@ impl<P: Policy> Interface<P> {
     #[inline(always)]
     pub fn allocate_zeroed(&self, request: Request) -> *mut u8 {
         let object = self.allocate(request);
-        if !P::SET.has(Set::WIPE) && !object.is_null() {
-            // SAFETY: just allocated with this many bytes; none for a request of none.
+        // Large objects are zero under any policy; most of their pages are not even there yet.
+        if !P::SET.has(Set::WIPE) && self.heap().has_slot_at(object.addr()) {
+            // SAFETY: just allocated with this many bytes: neither null nor the address of an object
+            // of none lies in a slot.
             unsafe { object.write_bytes(0, request.size) };
         }
         object

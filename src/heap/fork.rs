@@ -181,8 +181,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 for at in members(used) {
                     let group = group(view.region, slab, at);
                     let base = view.region.group(slab, at);
-                    let done = group.fold_in_place().map_err(|kind| view.fail(kind, base))?;
-                    self.recount(&view, &group, at, done);
+                    // Without a store where there is nothing: each would copy a page.
+                    let done = group.fold_if_any().map_err(|kind| view.fail(kind, base))?;
+                    if done != 0 {
+                        self.recount(&view, &group, at, done);
+                    }
                 }
             }
         }

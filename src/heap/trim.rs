@@ -18,6 +18,9 @@ use crate::units::round_up;
 use crate::violation::Kind;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+/// Bins of fewer slabs are walked whenever a bin of the same class grows.
+const WALKED: u32 = 16;
+
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// The limit that was heeded, or 0.
     pub(super) fn heeded_limit(&self) -> usize {
@@ -156,7 +159,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let Some((heap, mut entry)) = borrowed else { return Ok(()) };
         self.fold_inbox(&mut entry)?;
         let view = self.view(&entry, number)?;
-        self.ripen_idle(&mut entry, &view, true)?;
+        // All of a large bin is walked only if that brings something: it may grow no more, and those
+        // who come here grow again and again.
+        self.ripen_idle(&mut entry, &view, view.bin.slab_count.load(Relaxed) < WALKED)?;
         if view.is_single() {
             // Nothing more is queued here: it would never have waited for long.
             self.tidy_pressed(&mut entry, &view)?;

@@ -43,6 +43,9 @@ pub fn make<O: Os, P: Policy>(
 ) -> Option<Mapping> {
     let page = grounds.ground.page;
     let align = align.max(page);
+    if is_short(grounds) {
+        return None;
+    }
     for attempt in 0..2 * TRIES {
         let (window, window_len) = match attempt < TRIES {
             true => grounds.window,
@@ -68,6 +71,16 @@ pub fn make<O: Os, P: Policy>(
         }
     }
     None
+}
+
+/// Whether large objects have all mappings but an eighth of `vm.max_map_count`, which is left to slots
+/// and to the program: with none left the smallest request would fail, and no thread would start.
+fn is_short(grounds: &Grounds<'_>) -> bool {
+    let ground = &grounds.ground;
+    // Where markers are the guards, what counts as `ONE` splits off nothing.
+    let each = if ground.markers.load(Relaxed) != 0 { super::ONE as usize } else { 1 };
+    // Three quarters of them are `most_mappings`.
+    ground.mappings.load(Relaxed) >= ground.most_mappings / 6 * 7 * each
 }
 
 /// Where to try when the window is full: all addresses. Somebody else's reservation can cover it,

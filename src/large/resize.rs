@@ -30,15 +30,20 @@ pub fn resize<O: Os, P: Policy>(
     let page = grounds.ground.page;
     if end <= made.data + made.data_len && (start & (request.align - 1)) == 0 {
         let old_size = entry.size.load(Relaxed);
-        clear(start + request.size.min(old_size), made.data + made.data_len);
+        let keep = round_up((end - made.data).max(1), page);
+        clear(start + request.size.min(old_size), made.data + keep);
         entry.size.store(request.size, Relaxed);
         entry.set(EntryState::Live, shape(request));
-        let keep = round_up((end - made.data).max(1), page);
-        if keep < made.data_len && mapping::cut::<O, P>(grounds, &made, keep) {
-            entry.data_len.store(keep, Relaxed);
-            let cut = (made.data_len - keep) as u64;
-            grounds.state.live_bytes.fetch_sub(cut, Relaxed);
-            grounds.state.guard_bytes.fetch_add(cut, Relaxed);
+        if keep < made.data_len {
+            // What the kernel takes back need not be wiped, which would make every page present.
+            if mapping::cut::<O, P>(grounds, &made, keep) {
+                entry.data_len.store(keep, Relaxed);
+                let cut = (made.data_len - keep) as u64;
+                grounds.state.live_bytes.fetch_sub(cut, Relaxed);
+                grounds.state.guard_bytes.fetch_add(cut, Relaxed);
+            } else {
+                clear(made.data + keep, made.data + made.data_len);
+            }
         }
         if P::SET.has(Set::CANARY) {
             seal(grounds, entry);

@@ -344,12 +344,13 @@ fn private_page() -> Option<(*mut Own, bool)> {
 /// The descriptor that the environment names.
 fn variable() -> Option<c_int> {
     unsafe extern "C" {
-        static environ: *const *const c_char;
+        /// The reserved name of `environ`, which a program may have given to a variable of its own.
+        static __environ: *const *const c_char;
     }
     // SAFETY: libc's pointer to a list of strings that ends with null, or null before libc is
     // ready. A constructor runs before the program can change it in another thread.
     unsafe {
-        let mut next = environ;
+        let mut next = __environ;
         while !next.is_null() && !(*next).is_null() {
             let entry = CStr::from_ptr(*next).to_bytes();
             if let Some(value) = entry.strip_prefix(VARIABLE.as_bytes())

@@ -1,10 +1,11 @@
 //! Copying and filling without a check, at the speed of the C library.
 //!
 //! Short runs are served here, by loads that all come before the first store, as in `memmove`. Long
-//! ones go to the C library's best code for this processor, which it has under names of its own
-//! that this library does not define: `bcopy` for copies, `wmemset` for filling. The loader
-//! enters their addresses into memory that is read-only before the first constructor runs. Where
-//! they are missing, or the loader is not that far yet, string instructions do it.
+//! ones go to the C library's best code for this processor, which it has under names that this
+//! library does not define, nor may a program: `__mempcpy` for copies (glibc's), `wmemset` for
+//! filling. The loader enters their addresses into memory that is read-only before the first
+//! constructor runs. Where they are missing, or the loader is not that far yet, or what is copied
+//! overlaps, it is done here.
 
 use core::arch::global_asm;
 use core::mem::MaybeUninit;
@@ -13,10 +14,10 @@ global_asm!(
     // As in `abi/exhaustion.rs`: a reference from Rust would be strong.
     ".pushsection .data.rel.ro.casemate_plain,\"aw\",@progbits",
     ".balign 8",
-    ".weak bcopy",
-    ".globl casemate_bcopy",
-    ".hidden casemate_bcopy",
-    "casemate_bcopy: .8byte bcopy",
+    ".weak __mempcpy",
+    ".globl casemate_mempcpy",
+    ".hidden casemate_mempcpy",
+    "casemate_mempcpy: .8byte __mempcpy",
     ".weak wmemset",
     ".globl casemate_wmemset",
     ".hidden casemate_wmemset",
@@ -29,7 +30,7 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    static casemate_bcopy: Option<unsafe extern "C" fn(*const u8, *mut u8, usize)>;
+    static casemate_mempcpy: Option<unsafe extern "C" fn(*mut u8, *const u8, usize) -> *mut u8>;
     static casemate_wmemset: Option<unsafe extern "C" fn(*mut u8, u32, usize) -> *mut u8>;
     static casemate_chk_fail: Option<unsafe extern "C" fn() -> !>;
 }
@@ -66,9 +67,12 @@ pub(super) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
 unsafe fn copy_long(to: *mut u8, from: *const u8, len: usize) {
     // SAFETY: the word as in `chk_fail`; the rest is the caller's.
     unsafe {
-        match casemate_bcopy {
-            Some(bcopy) => bcopy(from, to, len),
-            None => copy_alone(to, from, len),
+        let apart = to.addr().abs_diff(from.addr()) >= len;
+        match casemate_mempcpy {
+            Some(mempcpy) if apart => {
+                mempcpy(to, from, len);
+            }
+            _ => copy_alone(to, from, len),
         }
     }
 }
@@ -185,19 +189,38 @@ unsafe fn put(to: *mut u8, block: u128) {
     unsafe { store(to, MaybeUninit::new(block)) }
 }
 
-/// Copies without any other function.
+/// Copies without any other function, block by block: from the start if `to` lies below `from`, else
+/// from the end. So no block is written before it was read.
 ///
 /// # Safety
-/// As for [`copy`].
-#[cold]
+/// As for [`copy`]; `len` at least [`SHORT`].
 #[inline(never)]
 unsafe fn copy_alone(to: *mut u8, from: *const u8, len: usize) {
-    let backward = to.addr().wrapping_sub(from.addr()) < len;
-    for i in 0..len {
-        let i = if backward { len - 1 - i } else { i };
-        let (to, from) = (to.cast::<MaybeUninit<u8>>(), from.cast::<MaybeUninit<u8>>());
-        // SAFETY: the caller's. Volatile, so that it does not become a call of `memmove`.
-        unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
+    type Block = [u128; SHORT / 16];
+    let (first, last) = (0, len - SHORT);
+    // SAFETY: every block starts at 0 or above and ends at or before `len`; the rest is the
+    // caller's. The empty assembly keeps a loop from becoming a call of `memmove`.
+    unsafe {
+        let block = |at: usize| load::<Block>(from.add(at));
+        if to.addr().wrapping_sub(from.addr()) < len {
+            let start = block(first);
+            let mut at = last;
+            while at > 0 {
+                store(to.add(at), block(at));
+                core::arch::asm!("/* {0} */", in(reg) to, options(nostack, preserves_flags));
+                at = at.saturating_sub(SHORT);
+            }
+            store(to, start);
+        } else {
+            let end = block(last);
+            let mut at = first;
+            while at < last {
+                store(to.add(at), block(at));
+                core::arch::asm!("/* {0} */", in(reg) to, options(nostack, preserves_flags));
+                at += SHORT;
+            }
+            store(to.add(last), end);
+        }
     }
 }
 

@@ -17,13 +17,20 @@
 //! | `report` | the last words, and the end |
 //!
 //! A call that is a thread cancellation point in libc (`open`, `read`, `write`, `close`) is made
-//! by number: a cancelled thread must not unwind out of an allocation.
+//! by number: a cancelled thread must not unwind out of an allocation. Not by `syscall`, a name that
+//! a program may have given to a function of its own.
 #![expect(unsafe_code, reason = "errno, and the promise that is the `Os` trait")]
 
 /// A system call by number, to be made in an unsafe block; -1 and `errno` if it fails.
 #[cfg(not(test))]
 macro_rules! numbered {
-    ($($argument:expr),+ $(,)?) => { libc::syscall($($argument),+) };
+    ($number:expr $(, $argument:expr)* $(,)?) => {{
+        let mut all = [0usize; 5];
+        for (cell, argument) in all.iter_mut().zip([$($argument as usize),*] as [usize; _]) {
+            *cell = argument;
+        }
+        super::by_number::by_number($number, all)
+    }};
 }
 #[cfg(test)]
 macro_rules! numbered {
@@ -38,6 +45,8 @@ macro_rules! numbered {
     };
 }
 
+#[cfg(not(test))]
+mod by_number;
 mod entropy;
 #[cfg(test)]
 pub(crate) mod failing;

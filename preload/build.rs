@@ -1,5 +1,8 @@
 //! How the shared object is linked.
 
+use std::env;
+use std::path::PathBuf;
+
 fn main() {
     let arguments = [
         // Never unloaded: objects, fork handlers and exit handlers refer to it.
@@ -14,5 +17,13 @@ fn main() {
     for argument in arguments {
         println!("cargo::rustc-cdylib-link-arg={argument}");
     }
+    // But for the forms of `operator new` that a program may replace: `src/abi/replaced.rs` asks.
+    // The libraries of the other policies have this file as theirs.
+    let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says"));
+    let places = ["operators.list", "../operators.list", "../../preload/operators.list"];
+    let list = places.iter().map(|place| package.join(place)).find(|list| list.exists());
+    let list = list.and_then(|list| list.canonicalize().ok()).expect("it is beside this file");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,--dynamic-list={}", list.display());
+    println!("cargo::rerun-if-changed={}", list.display());
     println!("cargo::rerun-if-changed=build.rs");
 }

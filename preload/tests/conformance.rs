@@ -30,3 +30,46 @@ fn operators() {
     }
     run(command(&program, None).arg("plain")).is_fine("all right");
 }
+
+/// What C++ makes the other forms of.
+#[test]
+fn replaced_operators() {
+    for (name, flags) in [
+        ("replacing", ["-std=c++17", "-fsized-deallocation"].as_slice()),
+        ("replacing_aligned", &["-std=c++17", "-fsized-deallocation", "-DALIGNED"]),
+    ] {
+        let program = compile("replacing.cpp", name, flags);
+        for policy in Policy::ALL {
+            run(&mut command(&program, Some(policy))).is_fine("all right");
+        }
+        run(&mut command(&program, None)).is_fine("all right");
+    }
+}
+
+/// Names that a program may define, and mean something else by.
+#[test]
+fn names_of_the_programs_own() {
+    let program = compile("names.c", "names", &["-std=c11", "-fno-builtin", "-pthread"]);
+    for policy in Policy::ALL {
+        run(&mut command(&program, Some(policy))).is_fine("all right");
+    }
+    run(&mut command(&program, None)).is_fine("all right");
+}
+
+/// A question, for most programs: any thread may ask it.
+#[test]
+fn usable_sizes_asked_by_many() {
+    let program = compile("usable.c", "usable", &[]);
+    for policy in Policy::ALL {
+        run(&mut command(&program, Some(policy))).is_fine("all right");
+    }
+}
+
+/// What large objects and children would cost.
+#[test]
+fn untouched_pages() {
+    let program = compile("sparse.c", "sparse", &[]);
+    for policy in Policy::ALL {
+        run(&mut command(&program, Some(policy))).is_fine("all right");
+    }
+}

@@ -29,6 +29,16 @@ pub unsafe extern "C" fn __libc_free(object: *mut u8) {
     unsafe { malloc::free(object) }
 }
 
+/// The name of `free` for programs that were linked before glibc 2.26.
+///
+/// # Safety
+/// As for `free`.
+#[cfg_attr(not(fuzzing), unsafe(no_mangle))]
+pub unsafe extern "C" fn cfree(object: *mut u8) {
+    // SAFETY: the caller's.
+    unsafe { malloc::free(object) }
+}
+
 #[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn __libc_memalign(align: usize, size: usize) -> *mut u8 {
     aligned::memalign(align, size)

@@ -12,6 +12,10 @@ static LOADED: extern "C" fn() = loaded;
 static ENDS: extern "C" fn() = ends;
 
 extern "C" fn loaded() {
+    // The heap starts here, on the stack of the process: that takes 30 KiB, which a coroutine or a
+    // signal handler may not have.
+    // SAFETY: an object of this library's own.
+    unsafe { super::malloc::free(core::hint::black_box(super::malloc::malloc(1))) };
     library::start();
 }
 

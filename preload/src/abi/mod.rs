@@ -8,6 +8,7 @@
 //! | `sizes` | `malloc_usable_size`, `malloc_object_size` |
 //! | `tuning` | `mallopt`, `malloc_trim`, `mallinfo`, `mallinfo2`, `malloc_info`, `malloc_stats` |
 //! | `operators` | C++ `operator new` and `operator delete`, in all standard forms |
+//! | `replaced` | which of those forms the program has of its own |
 //! | `exhaustion` | what `operator new` does when there is no memory |
 //! | `frames` | the functions that a C++ exception may pass |
 //! | `internal` | glibc's second names of the same functions |
@@ -22,6 +23,7 @@ mod internal;
 mod life;
 pub mod malloc;
 pub mod operators;
+mod replaced;
 pub mod sizes;
 pub mod tuning;
 

@@ -5,9 +5,10 @@ use core::arch::naked_asm;
 
 /// The body of `operator new(size)`: `allocate(size)`; if that is null, all else is `end`'s.
 macro_rules! operator {
-    ($allocate:path, $again:path, $end:path) => {
+    ($before:expr, $allocate:path, $again:path, $end:path $(, $forward:path)?) => {
         core::arch::naked_asm!(
             ".cfi_startproc",
+            $before,
             "push rdi",
             ".cfi_def_cfa_offset 16",
             "call {allocate}",
@@ -24,15 +25,17 @@ macro_rules! operator {
             allocate = sym $allocate,
             again = sym $again,
             end = sym $end,
+            $(forward = sym $forward,)?
         )
     };
 }
 
 /// The body of `operator new(size, align)`: the same with `again` as `allocate`.
 macro_rules! operator_aligned {
-    ($again:path, $end:path) => {
+    ($before:expr, $again:path, $end:path $(, $forward:path)?) => {
         core::arch::naked_asm!(
             ".cfi_startproc",
+            $before,
             "push rdi",
             ".cfi_def_cfa_offset 16",
             "push rsi",
@@ -55,11 +58,62 @@ macro_rules! operator_aligned {
             ".cfi_endproc",
             again = sym $again,
             end = sym $end,
+            $(forward = sym $forward,)?
         )
     };
 }
 
-pub(in crate::abi) use {operator, operator_aligned};
+/// The program's own form of the function that this is made of, if it has one, takes its place.
+macro_rules! or_program {
+    ($word:literal, $own:literal) => {
+        concat!(
+            "mov rax, qword ptr [rip + ",
+            $word,
+            "]
+            lea rcx, [rip + ",
+            $own,
+            "]
+            cmp rax, rcx
+            je 5f
+            jmp rax
+            5:"
+        )
+    };
+}
+
+/// The same, for a form that gives null where the other throws.
+macro_rules! or_program_null {
+    ($word:literal, $own:literal) => {
+        concat!(
+            "mov rax, qword ptr [rip + ",
+            $word,
+            "]
+            lea rcx, [rip + ",
+            $own,
+            "]
+            cmp rax, rcx
+            je 5f
+            mov rdx, rax
+            jmp {forward}
+            5:"
+        )
+    };
+}
+
+/// A function that is another's under a name that the program may take.
+macro_rules! alias {
+    ($own:expr, $other:path) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            $own,
+            "jmp {other}",
+            ".cfi_endproc",
+            other = sym $other,
+        )
+    };
+}
+
+pub(in crate::abi) use {alias, operator, operator_aligned, or_program, or_program_null};
 
 /// The loop; where it ends without memory it goes on at 3.
 macro_rules! turns {
@@ -142,7 +196,31 @@ pub(in crate::abi) extern "C" fn or_null() {
     )
 }
 
-/// Where `or_null` goes on when an exception was caught: in its frame, with the exception in rax.
+/// Calls `target(size, align)`, the program's: null if it throws.
+#[unsafe(naked)]
+pub(in crate::abi) extern "C" fn forward() {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_personality 0x1b, {personality}",
+        "push rbx
+        .cfi_def_cfa_offset 16
+        .cfi_offset rbx, -16
+        push r12
+        .cfi_def_cfa_offset 24
+        .cfi_offset r12, -24
+        push r13
+        .cfi_def_cfa_offset 32
+        .cfi_offset r13, -32
+        call rdx",
+        leave!(),
+        "ret",
+        ".cfi_restore_state",
+        ".cfi_endproc",
+        personality = sym personality,
+    )
+}
+
+/// Where `or_null` and `forward` go on when an exception was caught: in its frame, with the exception in rax.
 #[unsafe(naked)]
 pub(in crate::abi) extern "C" fn landing() {
     naked_asm!(

@@ -55,7 +55,15 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
-    let done = match Options::parse().command {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            // Help and version come this way, too. What cannot be printed nobody reads.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Failure::LAUNCHER } else { 0 });
+        }
+    };
+    let done = match options.command {
         Command::Run(run) => run::run(&run),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
         Command::Demo(demo) => demo::demo(&demo),

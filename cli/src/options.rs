@@ -93,7 +93,7 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_name = "PROGRAM [ARGUMENTS]", value_hint = clap::ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
 }

@@ -48,6 +48,11 @@ pub fn run(
                 // Whoever continued the launcher means the program.
                 signals::send(child, libc::SIGCONT);
             }
+            // One that tidies up at the terminal's key stops itself so: the shell must learn of it.
+            Event::Stopped(libc::SIGSTOP) if signals::is_foreground() => {
+                signals::stop();
+                signals::send(child, libc::SIGCONT);
+            }
             Event::Stopped(_) | Event::None => {}
         }
         let found = reader::violations(channel.table());

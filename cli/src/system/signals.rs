@@ -123,6 +123,21 @@ pub fn send(pid: u32, signal: c_int) {
     unsafe { libc::kill(pid as libc::pid_t, signal) };
 }
 
+/// Whether the launcher is in the foreground of its terminal, as far as it holds that open.
+pub fn is_foreground() -> bool {
+    // SAFETY: numbers; what is no terminal is an error.
+    unsafe {
+        let group = libc::getpgrp();
+        (0..3).any(|descriptor| libc::tcgetpgrp(descriptor) == group)
+    }
+}
+
+/// Stops until somebody continues the launcher.
+pub fn stop() {
+    // SAFETY: stops this process, which nothing can hold back.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
 /// Takes a signal as if there were no launcher: for one that stops, returns when the launcher is
 /// continued; for one that ends, does not return unless it cannot end this process.
 pub fn suffer(signal: c_int) {

@@ -25,7 +25,7 @@ pub struct SlabHeader {
     pub previous_spare: AtomicU32,
     /// One cell of the region's array of free slabs, which is spread over the headers.
     pub free_cell: AtomicU32,
-    /// A [`Backing`], [`OPEN`] and [`SPLIT`]; 0 for a slab that nobody has had.
+    /// A [`Backing`], [`OPEN`], [`SPLIT`] and [`INSIDE`]; 0 for a slab that nobody has had.
     pub state: AtomicU32,
     /// Index of the heap it belongs to; 0 for none.
     pub owner: AtomicU32,
@@ -37,6 +37,11 @@ pub const OPEN: u32 = 0x100;
 /// Memory from elsewhere was moved into the slab, which is several mappings since. In
 /// [`SlabHeader::state`].
 pub const SPLIT: u32 = 0x200;
+
+/// The slab is closed by `mprotect` inside a step that is writable, so that it is closed, and not
+/// open, that it splits off mappings: the step was locked after it was made. In
+/// [`SlabHeader::state`].
+pub const INSIDE: u32 = 0x400;
 
 /// How a slab's memory is made inaccessible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

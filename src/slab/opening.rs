@@ -7,7 +7,7 @@
 
 use super::ground::Ground;
 use super::lock::Rank;
-use super::meta::{Backing, OPEN, SPLIT, header};
+use super::meta::{Backing, INSIDE, OPEN, SPLIT, header};
 use super::provider::RegionState;
 use super::recycler::SPLITS;
 use crate::geometry::{Region, SlabId};
@@ -75,6 +75,14 @@ impl RegionState {
                 }
                 other => other,
             },
+            Backing::Protected if state & INSIDE != 0 => {
+                // What is around it is writable: it becomes a part of that.
+                let done = open::<O>(at, len);
+                if done.is_ok() {
+                    ground.mappings.fetch_sub(2, Relaxed);
+                }
+                done
+            }
             Backing::Protected => split(ground, open::<O>(at, len)),
             Backing::Mapped => split(ground, O::map(at, len)),
             Backing::Bare => {
@@ -132,6 +140,7 @@ impl RegionState {
         let state = head.state.load(Relaxed);
         let (at, len) = (region.slab(slab), region.shape.data as usize);
         let mut backing = Backing::of(state);
+        let mut inside = state & INSIDE;
         if !P::SET.has(Set::PURGE_CLOSE) {
             let _ = O::discard(at, len);
             head.state.store(Backing::Bare as u32, Relaxed);
@@ -143,10 +152,19 @@ impl RegionState {
         if backing == Backing::Marked && O::guard(at, len).is_err() {
             // The mapping was locked after it was made.
             backing = Backing::Protected;
-            ground.mappings.fetch_add(2, Relaxed);
+            inside = INSIDE;
         }
         match backing {
             Backing::Marked => {}
+            Backing::Protected if inside != 0 => {
+                let _ = O::discard(at, len);
+                let has_room = ground.mappings.load(Relaxed) < ground.most_mappings;
+                if has_room && O::close(at, len).is_ok() {
+                    ground.mappings.fetch_add(2, Relaxed);
+                } else {
+                    (backing, inside) = (Backing::Bare, 0);
+                }
+            }
             Backing::Protected => {
                 let _ = O::discard(at, len);
                 if O::close(at, len).is_ok() {
@@ -168,7 +186,7 @@ impl RegionState {
                 let _ = O::discard(at, len);
             }
         }
-        head.state.store(backing as u32 | state & SPLIT, Relaxed);
+        head.state.store(backing as u32 | inside | state & SPLIT, Relaxed);
     }
 
     /// Gives up the memory and, where nothing is reserved, the address space of a closed slab that

@@ -112,7 +112,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         shared.large.lock.reset_unless_mine::<O>();
         shared.region.iter().for_each(|region| region.lock.reset_unless_mine::<O>());
         shared.lock.reset_unless_mine::<O>();
-        shared.recycler.reset();
+        shared.recycler.reset::<O>();
         // Under the table's lock, which a call of this thread may hold.
         shared.large.stale.store(1, Relaxed);
         for number in 1..shared.heaps.load(Relaxed) as usize {

@@ -3,9 +3,11 @@
 use super::Heap;
 use super::shared::{READ_ONLY, SEALED};
 use super::thread_heap::Standing;
+use crate::geometry::SlabId;
 use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::size_class::{CLASSES, SizeClass};
+
 use core::fmt;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -126,14 +128,25 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         stats
     }
 
-    /// Tells what the heap has mapped outside the spans of its plan: large objects, alive or
-    /// waiting, and where wiped pages are kept. For tests, which end heaps.
-    pub fn mapped_elsewhere(&self, tell: &mut dyn FnMut(usize, usize)) {
-        if super::start::is_ready(self.frozen) {
-            crate::large::ranges::<O>(&self.grounds(), tell);
-            if let Some((at, len)) = self.shared().recycler.span() {
-                tell(at, len);
+    /// Tells the ranges that the heap has mapped or reserved. For tests, which end heaps.
+    pub fn mapped(&self, tell: &mut dyn FnMut(usize, usize)) {
+        if !super::start::is_ready(self.frozen) {
+            return;
+        }
+        let (plan, shared) = (self.plan(), self.shared());
+        if plan.rung.reserved {
+            tell(plan.slots, plan.nothing.start + plan.nothing.len - plan.slots);
+        } else {
+            // What lies between may be anybody's.
+            for (region, state) in plan.region.iter().zip(&shared.region) {
+                let first = region.slab(SlabId(0));
+                tell(first, region.slab(SlabId(state.frontier())) - first);
             }
+        }
+        tell(plan.meta.0, plan.meta.1);
+        crate::large::ranges::<O>(&self.grounds(), tell);
+        if let Some((at, len)) = shared.recycler.span() {
+            tell(at, len);
         }
     }
 

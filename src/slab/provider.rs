@@ -83,7 +83,7 @@ impl RegionState {
         }
         // Could not be opened: mappings, memory or address space ran out. A new step without
         // guards may still be had where only mappings did; only this once, since it may have been
-        // one of the others.
+        // one of the others. A handler that may not wait for the lock leaves the slab out of use.
         let _held = self.lock.acquire::<O>(Rank::Region)?;
         self.push(region, slab);
         if !self.grow::<O, P>(region, &Ground { most_mappings: 0, ..*ground }) {

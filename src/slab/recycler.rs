@@ -48,8 +48,8 @@ const NOWHERE: usize = 1;
 /// See the module. Starts as zeros.
 #[repr(C, align(64))]
 pub struct Recycler {
-    /// 1 while a thread uses it.
-    busy: AtomicU32,
+    /// Identity of the thread that uses it, or 0.
+    user: AtomicUsize,
     /// 1 once nothing is to be kept any more.
     closed: AtomicU32,
     /// See [`IDLE`].
@@ -87,7 +87,7 @@ impl<O: Os> Drop for Turn<'_, O> {
     /// Either this sees that it was closed meanwhile, or who closed it found nobody here: both
     /// write their own word first and then read the other's.
     fn drop(&mut self) {
-        self.0.busy.store(0, SeqCst);
+        self.0.user.store(0, SeqCst);
         if self.0.closed.load(SeqCst) != 0 {
             self.0.end::<O>();
         }
@@ -96,8 +96,10 @@ impl<O: Os> Drop for Turn<'_, O> {
 
 impl Recycler {
     fn turn<O: Os>(&self) -> Option<Turn<'_, O>> {
+        let me = O::thread().identity;
+        let free = self.user.compare_exchange(0, me, Acquire, Relaxed).is_ok();
         // Not `then_some`, which would make one in any case, and end it.
-        (self.busy.swap(1, Acquire) == 0).then(|| Turn(self, PhantomData))
+        free.then(|| Turn(self, PhantomData))
     }
 
     /// From now on nothing is kept: memory and address space are given back, now or by whoever is
@@ -109,10 +111,11 @@ impl Recycler {
 
     /// Gives everything back for good, unless somebody is here, who does it then.
     fn end<O: Os>(&self) {
-        if self.busy.swap(1, SeqCst) == 0 {
+        let me = O::thread().identity;
+        if self.user.compare_exchange(0, me, SeqCst, SeqCst).is_ok() {
             self.release::<O>();
             let _ = self.base.compare_exchange(0, NOWHERE, Relaxed, Relaxed);
-            self.busy.store(0, SeqCst);
+            self.user.store(0, SeqCst);
         }
     }
 
@@ -272,9 +275,12 @@ impl Recycler {
         (base > NOWHERE).then_some((base, LANES * LANE))
     }
 
-    /// In a forked child whose parent's other threads may have been here.
-    pub fn reset(&self) {
-        self.busy.store(0, SeqCst);
+    /// In a forked child: another thread that was here is not in this process. One that forks in a
+    /// handler may have interrupted its own use of this, and goes on with it.
+    pub fn reset<O: Os>(&self) {
+        if self.user.load(Relaxed) != O::thread().identity {
+            self.user.store(0, SeqCst);
+        }
     }
 
     /// Whether everything kept is zero.

@@ -6,7 +6,7 @@ const WINDOW: (usize, usize) = (1 << 42, 1 << 44);
 
 fn new() -> Recycler {
     Recycler {
-        busy: AtomicU32::new(0),
+        user: AtomicUsize::new(0),
         closed: AtomicU32::new(0),
         idle: AtomicU32::new(0),
         base: AtomicUsize::new(0),
@@ -150,9 +150,16 @@ fn who_finds_it_in_use_does_without() {
     }
     assert_eq!(recycler.take::<Linux>(0, LEAST, false), Ok(Taken::NOTHING));
     assert!(recycler.verify::<Linux>(false));
-    // As a forked child does, whose parent's other thread was here.
-    core::mem::forget(turn);
-    recycler.reset();
+    // As a forked child does: the fork was in a handler that interrupted this very use.
+    recycler.reset::<Linux>();
+    assert!(recycler.turn::<Linux>().is_none());
+    drop(turn);
+    // Or another thread of the parent was here.
+    std::thread::scope(|scope| {
+        scope.spawn(|| core::mem::forget(recycler.turn::<Linux>()));
+    });
+    assert!(recycler.turn::<Linux>().is_none());
+    recycler.reset::<Linux>();
     assert!(recycler.turn::<Linux>().is_some());
 }
 

@@ -142,17 +142,10 @@ impl<P: Policy> Drop for Bed<P> {
             // SAFETY: of no heap.
             who.does(|| unsafe { replace_thread_word(0) });
         }
-        let plan = *self.plan();
-        let mut elsewhere = Vec::new();
-        self.heap().mapped_elsewhere(&mut |at, len| elsewhere.push((at, len)));
-        let (slots, nothing) = (plan.slots, plan.nothing);
-        // SAFETY: this heap's alone, which nobody uses any more.
-        unsafe {
-            unmap(slots, nothing.start + nothing.len - slots);
-            unmap(plan.meta.0, plan.meta.1);
-        }
-        for (at, len) in elsewhere {
-            // SAFETY: as above.
+        let mut mapped = Vec::new();
+        self.heap().mapped(&mut |at, len| mapped.push((at, len)));
+        for (at, len) in mapped {
+            // SAFETY: this heap's alone, which nobody uses any more.
             unsafe { unmap(at, len) };
         }
         // SAFETY: made by `new`; both threads have forgotten the heap.

@@ -50,7 +50,7 @@ struct Kept {
 }
 
 /// A heap of its own, and what stays of it.
-pub struct Own<P: Policy>(Heap<'static, Linux, P>, &'static Kept);
+pub struct Own<P: Policy>(Heap<'static, Linux, P>);
 
 static OPTIONS: Options = Options::DEFAULT;
 static KEPT: Mutex<Vec<&Kept>> = Mutex::new(Vec::new());
@@ -62,13 +62,13 @@ impl<P: Policy> Own<P> {
         let kept: &'static Kept = Box::leak(Box::new(kept));
         // Kept where a leak checker looks.
         KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
-        Own(Heap::new(&kept.frozen, &OPTIONS), kept)
+        Own(Heap::new(&kept.frozen, &OPTIONS))
     }
 }
 
 impl<P: Policy> Clone for Own<P> {
     fn clone(&self) -> Self {
-        Own(self.0, self.1)
+        Own(self.0)
     }
 }
 
@@ -109,19 +109,12 @@ impl<P: Policy> Subject for Own<P> {
     }
 
     fn discard(&self) {
-        let Some(plan) = self.1.frozen.started() else { return };
-        let nothing = plan.nothing;
-        let mut elsewhere = Vec::new();
-        self.0.mapped_elsewhere(&mut |at, len| elsewhere.push((at, len)));
+        let mut mapped = Vec::new();
+        self.0.mapped(&mut |at, len| mapped.push((at, len)));
         // Else shrinking a failure would run out of address space after some twenty heaps, and a
         // fuzzer of mappings.
-        // SAFETY: this heap's alone, which nobody uses any more.
-        unsafe {
-            unmap(plan.slots, nothing.start + nothing.len - plan.slots);
-            unmap(plan.meta.0, plan.meta.1);
-        }
-        for (at, len) in elsewhere {
-            // SAFETY: as above.
+        for (at, len) in mapped {
+            // SAFETY: this heap's alone, which nobody uses any more.
             unsafe { unmap(at, len) };
         }
     }

@@ -95,7 +95,9 @@ pub fn build(
     tick: impl Fn(&str),
 ) -> Result<Vec<Contender>, String> {
     let known = |name: &&String| {
-        recipes::ALL.iter().any(|recipe| recipe.name == **name) || name.starts_with(WITHOUT)
+        recipes::ALL.iter().any(|recipe| recipe.name == **name)
+            || name.starts_with(WITHOUT)
+            || ESTIMATES.iter().any(|estimate| estimate.0 == **name)
     };
     if let Some(name) = options.allocators.iter().find(|name| !known(name)) {
         return Err(format!("no allocator is called {name}; --list names them"));
@@ -106,7 +108,12 @@ pub fn build(
             When::Always | When::Large => true,
             When::Full => !options.quick,
         };
-        let default = default && !(options.prices && recipe.name != "casemate");
+        let beside = match recipe.name {
+            "casemate" => true,
+            "mimalloc" => !options.prices,
+            _ => !options.prices && !options.estimates,
+        };
+        let default = default && beside;
         // The list needs only who knows the workloads.
         if recipe.name != SYSTEM && (options.list || !options.wants_allocator(recipe.name, default))
         {
@@ -131,9 +138,49 @@ pub fn build(
         contenders.push(contender);
     }
     if options.prices && !options.list {
-        contenders.extend(prices(options, builder, notes, tick));
+        contenders.extend(prices(options, builder, notes, &tick));
+    }
+    if options.estimates && !options.list {
+        contenders.extend(estimates(options, builder, notes, &tick));
     }
     Ok(contenders)
+}
+
+/// The estimates, each with what the one before has not yet: the protections that are left out.
+/// The last has all that it can have.
+const ESTIMATES: &[(&str, &str)] = &[
+    ("est-wipe", "quarantine+random slot+canary"),
+    ("est-canary", "quarantine+random slot"),
+    ("est-random", "quarantine"),
+    ("est-delay", "guards"),
+];
+
+/// The fastest peer with what some protections do to objects, for Rust programs alone.
+fn estimates(
+    options: &Options,
+    builder: &Builder,
+    notes: &mut Vec<String>,
+    tick: impl Fn(&str),
+) -> Vec<Contender> {
+    let bin = "bench-estimate";
+    let program = Program { bin, feature: Some("mimalloc"), compiler: Compiler::Any };
+    let mut contenders = Vec::new();
+    for (name, without) in ESTIMATES {
+        if !options.wants_allocator(name, true) {
+            continue;
+        }
+        tick(name);
+        match builder.program(name, program, Some(without)) {
+            Ok(program) => contenders.push(Contender {
+                name: (*name).to_owned(),
+                program: Some(program),
+                library: None,
+                only_large: false,
+            }),
+            Err(error) => notes.push(format!("{name}: left out: {error}")),
+        }
+    }
+    contenders
 }
 
 /// What is left out together: without wiping alone, no free whose lower neighbour is free takes the

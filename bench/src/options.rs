@@ -28,6 +28,9 @@ pub struct Options {
     /// Instead of the peers: Casemate with one protection after the other left out
     #[arg(long)]
     pub prices: bool,
+    /// Instead of the peers: the fastest of them with what protections do to objects, and no more
+    #[arg(long, conflicts_with = "prices")]
+    pub estimates: bool,
     /// How long each workload is: 1 is about a second [default: 1; with --quick 0.08]
     #[arg(long, value_name = "FACTOR")]
     pub scale: Option<f64>,

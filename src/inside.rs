@@ -1,5 +1,5 @@
-//! Layer: faces. What this repository's tests, fuzzers and examples need of the inside of a heap; no
-//! program does, and none of it is kept stable. What could harm a program is unsafe:
+//! Layer: faces. What this repository's tests, fuzzers and examples need of the inside of a heap;
+//! no program does, and none of it is kept stable. What could harm a program is unsafe:
 //!
 //! ```
 //! # use casemate::{Full, heap::{Claim, Heap, Request}, inside::{Linux, replace_thread_word, unmap}};

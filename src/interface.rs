@@ -92,8 +92,8 @@ impl<P: Policy> Interface<P> {
         let object = self.allocate(request);
         // Large objects are zero under any policy; most of their pages are not even there yet.
         if !P::SET.has(Set::WIPE) && self.heap().has_slot_at(object.addr()) {
-            // SAFETY: just allocated with this many bytes: neither null nor the address of an object
-            // of none lies in a slot.
+            // SAFETY: just allocated with this many bytes: neither null nor the address of an
+            // object of none lies in a slot.
             unsafe { object.write_bytes(0, request.size) };
         }
         object

@@ -161,7 +161,8 @@ impl Record {
         Record(self.0 & !(SLACK | 15 << 20) | TAKEN_OVER << 20)
     }
 
-    /// The same while what is behind the object is still looked at and wiped: the slack is as it was.
+    /// The same while what is behind the object is still looked at and wiped: the slack is as it
+    /// was.
     #[inline]
     #[must_use]
     pub const fn being_taken_over(self) -> Self {

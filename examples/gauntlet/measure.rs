@@ -50,7 +50,8 @@ impl Tally {
         tally
     }
 
-    /// The outcomes in words, the most frequent first, each with its count unless it is the only one.
+    /// The outcomes in words, the most frequent first, each with its count unless it is the only
+    /// one.
     pub fn words(&self) -> String {
         let mut all: Vec<_> = self.outcomes.iter().collect();
         all.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

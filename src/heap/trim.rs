@@ -159,8 +159,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let Some((heap, mut entry)) = borrowed else { return Ok(()) };
         self.fold_inbox(&mut entry)?;
         let view = self.view(&entry, number)?;
-        // All of a large bin is walked only if that brings something: it may grow no more, and those
-        // who come here grow again and again.
+        // A large bin whose thread has ended changes no more, while whoever comes here grows again
+        // and again: all of it is walked only if it is small.
         self.ripen_idle(&mut entry, &view, view.bin.slab_count.load(Relaxed) < WALKED)?;
         if view.is_single() {
             // Nothing more is queued here: it would never have waited for long.

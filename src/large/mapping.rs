@@ -73,8 +73,9 @@ pub fn make<O: Os, P: Policy>(
     None
 }
 
-/// Whether large objects have all mappings but an eighth of `vm.max_map_count`, which is left to slots
-/// and to the program: with none left the smallest request would fail, and no thread would start.
+/// Whether large objects have all mappings but an eighth of `vm.max_map_count`, which is left to
+/// slots and to the program: with none left the smallest request would fail, and no thread would
+/// start.
 fn is_short(grounds: &Grounds<'_>) -> bool {
     let ground = &grounds.ground;
     // Where markers are the guards, what counts as `ONE` splits off nothing.

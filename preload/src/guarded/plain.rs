@@ -189,8 +189,8 @@ unsafe fn put(to: *mut u8, block: u128) {
     unsafe { store(to, MaybeUninit::new(block)) }
 }
 
-/// Copies without any other function, block by block: from the start if `to` lies below `from`, else
-/// from the end. So no block is written before it was read.
+/// Copies without any other function, block by block: from the start if `to` lies below `from`,
+/// else from the end. So no block is written before it was read.
 ///
 /// # Safety
 /// As for [`copy`]; `len` at least [`SHORT`].

@@ -16,9 +16,9 @@
 //! | `terminal` | a terminal while a password is typed |
 //! | `report` | the last words, and the end |
 //!
-//! A call that is a thread cancellation point in libc (`open`, `read`, `write`, `close`) is made
-//! by number: a cancelled thread must not unwind out of an allocation. Not by `syscall`, a name that
-//! a program may have given to a function of its own.
+//! A call that is a thread cancellation point in libc (`open`, `read`, `write`, `close`) is made by
+//! number: a cancelled thread must not unwind out of an allocation. Not by `syscall`, a name that a
+//! program may have given to a function of its own.
 #![expect(unsafe_code, reason = "errno, and the promise that is the `Os` trait")]
 
 /// A system call by number, to be made in an unsafe block; -1 and `errno` if it fails.

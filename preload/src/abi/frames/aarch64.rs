@@ -64,8 +64,12 @@ macro_rules! operator_aligned {
 }
 
 /// The program's own form of the function that this is made of, if it has one, takes its place.
+/// `go` goes to x3.
 macro_rules! or_program {
     ($word:literal, $own:literal) => {
+        $crate::abi::frames::or_program!($word, $own, "br x3")
+    };
+    ($word:literal, $own:literal, $go:literal) => {
         concat!(
             "adrp x3, ",
             $word,
@@ -81,7 +85,9 @@ macro_rules! or_program {
             "
             cmp x3, x4
             b.eq 5f
-            br x3
+            ",
+            $go,
+            "
             5:"
         )
     };
@@ -90,24 +96,11 @@ macro_rules! or_program {
 /// The same, for a form that gives null where the other throws.
 macro_rules! or_program_null {
     ($word:literal, $own:literal) => {
-        concat!(
-            "adrp x3, ",
+        $crate::abi::frames::or_program!(
             $word,
-            "
-            ldr x3, [x3, :lo12:",
-            $word,
-            "]
-            adrp x4, ",
             $own,
-            "
-            add x4, x4, :lo12:",
-            $own,
-            "
-            cmp x3, x4
-            b.eq 5f
-            mov x2, x3
-            b {forward}
-            5:"
+            "mov x2, x3
+            b {forward}"
         )
     };
 }
@@ -224,7 +217,8 @@ pub(in crate::abi) extern "C" fn forward() {
     )
 }
 
-/// Where `or_null` and `forward` go on when an exception was caught: in its frame, with the exception in x0.
+/// Where `or_null` and `forward` go on when an exception was caught: in its frame, with the
+/// exception in x0.
 #[unsafe(naked)]
 pub(in crate::abi) extern "C" fn landing() {
     naked_asm!(

@@ -64,8 +64,12 @@ macro_rules! operator_aligned {
 }
 
 /// The program's own form of the function that this is made of, if it has one, takes its place.
+/// `go` goes to rax.
 macro_rules! or_program {
     ($word:literal, $own:literal) => {
+        $crate::abi::frames::or_program!($word, $own, "jmp rax")
+    };
+    ($word:literal, $own:literal, $go:literal) => {
         concat!(
             "mov rax, qword ptr [rip + ",
             $word,
@@ -75,7 +79,9 @@ macro_rules! or_program {
             "]
             cmp rax, rcx
             je 5f
-            jmp rax
+            ",
+            $go,
+            "
             5:"
         )
     };
@@ -84,18 +90,11 @@ macro_rules! or_program {
 /// The same, for a form that gives null where the other throws.
 macro_rules! or_program_null {
     ($word:literal, $own:literal) => {
-        concat!(
-            "mov rax, qword ptr [rip + ",
+        $crate::abi::frames::or_program!(
             $word,
-            "]
-            lea rcx, [rip + ",
             $own,
-            "]
-            cmp rax, rcx
-            je 5f
-            mov rdx, rax
-            jmp {forward}
-            5:"
+            "mov rdx, rax
+            jmp {forward}"
         )
     };
 }
@@ -220,7 +219,8 @@ pub(in crate::abi) extern "C" fn forward() {
     )
 }
 
-/// Where `or_null` and `forward` go on when an exception was caught: in its frame, with the exception in rax.
+/// Where `or_null` and `forward` go on when an exception was caught: in its frame, with the
+/// exception in rax.
 #[unsafe(naked)]
 pub(in crate::abi) extern "C" fn landing() {
     naked_asm!(

@@ -46,6 +46,17 @@ fn replaced_operators() {
     }
 }
 
+/// `new` without memory where C++ comes with a plug-in.
+#[test]
+fn plain_programs_with_plug_ins() {
+    let plugin = compile("later.cpp", "liblater.so", &["-shared", "-fPIC"]);
+    let program = compile("later.c", "later", &[]);
+    for policy in Policy::ALL {
+        run(command(&program, Some(policy)).arg(&plugin)).is_fine("all right");
+    }
+    run(command(&program, None).arg(&plugin)).is_fine("all right");
+}
+
 /// Names that a program may define, and mean something else by.
 #[test]
 fn names_of_the_programs_own() {

@@ -131,10 +131,23 @@ fn only_the_allocation_functions_are_exported() {
         let expected: BTreeSet<_> = exports(policy).map(str::to_owned).collect();
         assert_eq!(defined, expected, "{policy:?}");
         // Thread-local storage is no call, and the environment is no function's business.
-        for absent in ["__tls_get_addr", "getenv", "secure_getenv", "dlsym", "dlopen"] {
+        for absent in ["__tls_get_addr", "getenv", "secure_getenv"] {
             assert!(!needed.contains(absent), "{policy:?} needs {absent}");
         }
         assert!(needed.contains("mmap"));
+        // Asked when `new` has no memory and C++ came later; nothing else may need them.
+        let symbols = tool("readelf", &["-W", "--dyn-syms"], &policy.library());
+        for weak in ["dlopen", "dlsym", "dlclose"] {
+            let mut lines = symbols.lines().filter(|line| {
+                line.split_whitespace()
+                    .nth(7)
+                    .is_some_and(|name| name.split('@').next() == Some(weak))
+            });
+            assert!(
+                lines.clone().count() == 1 && lines.all(|line| line.contains(" WEAK ")),
+                "{weak}"
+            );
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! ci_machine locked-midway      the same, then mlockall, then the same again
 //! ci_machine slabs N            N slabs of their own at once, then the same
 //! ci_machine exhaust SIZE       objects of this size until null; frees them; again; the same
+//! ci_machine in-turn SIZE SIZE  objects of one size until null; frees them; as much of the other
 //! ```
 
 #![expect(unsafe_code, reason = "mlockall, and allocations by hand")]
@@ -23,7 +24,7 @@ static HEAP: casemate::Casemate = casemate::Casemate::new();
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next().unwrap_or_default();
-    let number = || arguments.next().expect("a number").parse::<usize>().expect("a number");
+    let mut number = || arguments.next().expect("a number").parse::<usize>().expect("a number");
     match what.as_str() {
         "everyday" => everyday(),
         "locked-first" => {
@@ -39,9 +40,12 @@ fn main() {
             drop(held);
             everyday();
         }
-        "slabs" => slabs({ number }()),
-        "exhaust" => exhaust({ number }()),
-        _ => panic!("everyday, locked-first, locked-midway, slabs N, exhaust SIZE"),
+        "slabs" => slabs(number()),
+        "exhaust" => exhaust(number()),
+        "in-turn" => in_turn([number(), number()]),
+        _ => panic!(
+            "everyday, locked-first, locked-midway, slabs N, exhaust SIZE, in-turn SIZE SIZE"
+        ),
     }
     casemate::verify().expect("every invariant");
     let (protections, stats) = (casemate::protections(), casemate::stats());
@@ -129,5 +133,21 @@ fn exhaust(size: usize) {
     empty(&mut room, layout);
     println!("{first} objects of {size} bytes until null, then {second}");
     assert!(second >= first / 2);
+    everyday();
+}
+
+/// What objects of one class had must serve those of another.
+fn in_turn(sizes: [usize; 2]) {
+    let [first, second] = sizes.map(|size| {
+        let layout = Layout::from_size_align(size, 16).expect("a layout");
+        // The list itself should not be what memory goes to.
+        let mut room = Vec::with_capacity((1 << 30) / size);
+        let had = fill(&mut room, layout) * size;
+        assert!(room.len() < room.capacity(), "memory ends");
+        empty(&mut room, layout);
+        had >> 20
+    });
+    println!("{first} MiB of {} bytes until null, then {second} of {}", sizes[0], sizes[1]);
+    assert!(second >= first / 4 * 3);
     everyday();
 }

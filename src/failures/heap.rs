@@ -17,6 +17,7 @@ const HEAP: &[Call] = &[
     Call::MapAnywhere,
     Call::MapReserve,
     Call::MapPlace,
+    Call::TakeAway,
     Call::Unmap,
     Call::Open,
     Call::Close,

@@ -145,6 +145,11 @@ pub unsafe trait Os: Send + Sync + 'static {
     /// Makes mapped memory inaccessible (`mprotect`); its contents stay.
     fn close(at: usize, len: usize) -> Result<(), MapError>;
 
+    /// Makes mapped memory of the caller's a reservation again: inaccessible, empty and, unlike what
+    /// [`close`](Os::close) leaves, no longer charged. After an error it is as before, as far as
+    /// the kernel lets it be.
+    fn withdraw(at: usize, len: usize) -> Result<(), MapError>;
+
     /// Makes mapped memory readable only (`mprotect`).
     fn read_only(at: usize, len: usize) -> Result<(), MapError>;
 

@@ -40,8 +40,7 @@ impl RegionState {
             // Locked memory (mlockall) or a filter that came later: from now on by mprotect.
             ground.markers.store(0, Relaxed);
             if reserved {
-                let _ = O::discard(at, len);
-                O::close(at, len).ok()?;
+                shut::<O>(at, len).then_some(())?;
             } else {
                 O::unmap(at, len).ok()?;
             }
@@ -157,17 +156,16 @@ impl RegionState {
         match backing {
             Backing::Marked => {}
             Backing::Protected if inside != 0 => {
-                let _ = O::discard(at, len);
                 let has_room = ground.mappings.load(Relaxed) < ground.most_mappings;
-                if has_room && O::close(at, len).is_ok() {
+                if has_room && shut::<O>(at, len) {
                     ground.mappings.fetch_add(2, Relaxed);
                 } else {
+                    let _ = O::discard(at, len);
                     (backing, inside) = (Backing::Bare, 0);
                 }
             }
             Backing::Protected => {
-                let _ = O::discard(at, len);
-                if O::close(at, len).is_ok() {
+                if shut::<O>(at, len) {
                     ground.mappings.fetch_sub(2, Relaxed);
                 } else {
                     backing = Backing::Bare;
@@ -234,6 +232,15 @@ fn split(ground: &Ground<'_>, done: Result<(), MapError>) -> Result<(), MapError
         ground.mappings.fetch_add(2, Relaxed);
     }
     done
+}
+
+/// Makes a part of a reservation what it was before it was opened. False: it is empty, but open.
+fn shut<O: Os>(at: usize, len: usize) -> bool {
+    if O::withdraw(at, len).is_ok() {
+        return true;
+    }
+    let _ = O::discard(at, len);
+    O::close(at, len).is_ok()
 }
 
 /// Opens a part of a reservation for objects: core dumps have them.

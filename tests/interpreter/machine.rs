@@ -108,6 +108,11 @@ unsafe impl<const MARKERS: bool> Os for Machine<MARKERS> {
         })
     }
 
+    fn withdraw(at: usize, len: usize) -> Result<(), MapError> {
+        Self::discard(at, len)?;
+        Self::close(at, len)
+    }
+
     fn read_only(_: usize, _: usize) -> Result<(), MapError> {
         Err(MapError::Unsupported)
     }

@@ -33,6 +33,22 @@ pub(super) fn close(at: usize, len: usize) -> Result<(), MapError> {
     Ok(())
 }
 
+/// Puts a reservation in the place of mapped memory, in one step: what was writable stays charged
+/// when it is only protected, which counts under strict overcommit (mm/mprotect.c).
+pub(super) fn withdraw(at: usize, len: usize) -> Result<(), MapError> {
+    let flags = ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    // SAFETY: the range is the heap's own: see the head of this file. What the call replaces is
+    // given up.
+    let mapped = unsafe { kernel::mmap(pointer(at), len, libc::PROT_NONE, flags, -1, 0) };
+    if mapped == libc::MAP_FAILED {
+        let errno = errno();
+        // One that fails late has removed what was there; the hole must not be given to others.
+        return reserve(at, len).map_err(|_| cause(errno));
+    }
+    let _ = advise(at, len, libc::MADV_DONTDUMP);
+    Ok(())
+}
+
 /// Maps zero-filled memory.
 pub(super) fn map(at: usize, len: usize) -> Result<(), MapError> {
     place(at, len, libc::PROT_READ | libc::PROT_WRITE, 0)
@@ -185,6 +201,26 @@ mod tests {
         Linux::open(at, page).unwrap();
         assert_eq!(peek(at), 5);
         Linux::unmap(at, page).unwrap();
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_a_reservation_again() {
+        let page = Linux::page_size();
+        let at = free_range();
+        Linux::reserve(at, 3 * page).unwrap();
+        Linux::open(at, 3 * page).unwrap();
+        (0..3).for_each(|i| poke(at + i * page, 5));
+        Linux::withdraw(at + page, page).unwrap();
+        assert_eq!(signal(child(|| touch(at + page))), libc::SIGSEGV);
+        assert_eq!((peek(at), peek(at + 2 * page)), (5, 5));
+        assert_eq!(Linux::reserve(at + page, page), Err(MapError::Occupied));
+        Linux::open(at + page, page).unwrap();
+        assert_eq!(peek(at + page), 0);
+        // What is not mapped, or is in part, is all one.
+        Linux::unmap(at, page).unwrap();
+        Linux::withdraw(at, 3 * page).unwrap();
+        assert_eq!(signal(child(|| touch(at + 2 * page))), libc::SIGSEGV);
+        Linux::unmap(at, 3 * page).unwrap();
     }
 
     #[test]

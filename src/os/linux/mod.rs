@@ -117,6 +117,10 @@ unsafe impl Os for Linux {
         kept(|| map::close(at, len))
     }
 
+    fn withdraw(at: usize, len: usize) -> Result<(), MapError> {
+        kept(|| map::withdraw(at, len))
+    }
+
     fn read_only(at: usize, len: usize) -> Result<(), MapError> {
         kept(|| map::protect(at, len, libc::PROT_READ))
     }

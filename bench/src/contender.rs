@@ -146,33 +146,33 @@ pub fn build(
     Ok(contenders)
 }
 
-/// The estimates, each with what the one before has not yet: the protections that are left out.
-/// The last has all that it can have.
-const ESTIMATES: &[(&str, &str)] = &[
-    ("est-wipe", "quarantine+random slot+canary"),
-    ("est-canary", "quarantine+random slot"),
-    ("est-random", "quarantine"),
-    ("est-delay", "guards"),
+/// The estimates: names, on which heap by its feature (the system's without), and what is left out.
+/// Each has what the one before has not yet; the last two have all that there is.
+const ESTIMATES: &[(&str, Option<&str>, &str)] = &[
+    ("est-wipe", Some("mimalloc"), "quarantine+random slot+canary"),
+    ("est-canary", Some("mimalloc"), "quarantine+random slot"),
+    ("est-random", Some("mimalloc"), "quarantine"),
+    ("est-delay", Some("mimalloc"), "guards"),
+    ("est-system", None, "guards"),
 ];
 
-/// The fastest peer with what some protections do to objects, for Rust programs alone.
+/// Heaps with what some protections do to objects, for Rust programs alone.
 fn estimates(
     options: &Options,
     builder: &Builder,
     notes: &mut Vec<String>,
     tick: impl Fn(&str),
 ) -> Vec<Contender> {
-    let bin = "bench-estimate";
-    let program = Program { bin, feature: Some("mimalloc"), compiler: Compiler::Any };
     let mut contenders = Vec::new();
-    for (name, without) in ESTIMATES {
+    for &(name, feature, without) in ESTIMATES {
         if !options.wants_allocator(name, true) {
             continue;
         }
         tick(name);
+        let program = Program { bin: "bench-estimate", feature, compiler: Compiler::Any };
         match builder.program(name, program, Some(without)) {
             Ok(program) => contenders.push(Contender {
-                name: (*name).to_owned(),
+                name: name.to_owned(),
                 program: Some(program),
                 library: None,
                 only_large: false,

@@ -80,6 +80,7 @@ unsafe impl Os for Machine {
         unmap(at: usize, len: usize) -> Result<(), MapError>;
         open(at: usize, len: usize) -> Result<(), MapError>;
         close(at: usize, len: usize) -> Result<(), MapError>;
+        withdraw(at: usize, len: usize) -> Result<(), MapError>;
         read_only(at: usize, len: usize) -> Result<(), MapError>;
         seal(at: usize, len: usize) -> Result<(), MapError>;
         discard(at: usize, len: usize) -> Result<(), MapError>;

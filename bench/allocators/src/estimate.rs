@@ -1,11 +1,11 @@
 //! The workloads on an estimate of the least that the full policy's work on memory costs.
 //!
-//! The fastest peer's heap, and around it only what the protections do to the objects themselves:
-//! a freed block's canary is looked at, the block is wiped, and waits behind 64 KiB of its class
-//! (1 MiB in all); an allocated one is a random one of 32, is looked through, and gets a canary.
-//! Nothing here knows whether a pointer is a live object, whose it is or how large: the caller is
-//! believed. There are no guards, and no metadata but the peer's own. So no heap that does the
-//! same, and finds misuse, can be expected to take less.
+//! The fastest peer's heap, or without the feature `mimalloc` the system's, and around it only what
+//! the protections do to the objects themselves: a freed block's canary is looked at, the block is
+//! wiped, and waits behind 64 KiB of its class (1 MiB in all); an allocated one is a random one of
+//! 32, is looked through, and gets a canary. Nothing here knows whether a pointer is a live object,
+//! whose it is or how large: the caller is believed. There are no guards, and no metadata but the
+//! other heap's own. So no heap that does the same, and finds misuse, can be expected to take less.
 #![expect(unsafe_code, reason = "an allocator, which wipes and reads raw blocks")]
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -15,7 +15,10 @@ use std::process::ExitCode;
 use std::ptr::null_mut;
 
 use casemate::policy::{Policy, Set, Without};
+#[cfg(feature = "mimalloc")]
 use mimalloc::MiMalloc as Peer;
+#[cfg(not(feature = "mimalloc"))]
+use std::alloc::System as Peer;
 
 #[path = "../../without/src/names.rs"]
 mod names;

@@ -7,7 +7,6 @@ use crate::geometry::SlabId;
 use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::size_class::{CLASSES, SizeClass};
-
 use core::fmt;
 use core::sync::atomic::Ordering::Relaxed;
 

@@ -2,10 +2,11 @@
 //!
 //! The fastest peer's heap, or without the feature `mimalloc` the system's, and around it only what
 //! the protections do to the objects themselves: a freed block's canary is looked at, the block is
-//! wiped, and waits behind 64 KiB of its class (1 MiB in all); an allocated one is a random one of
-//! 32, is looked through, and gets a canary. Nothing here knows whether a pointer is a live object,
-//! whose it is or how large: the caller is believed. There are no guards, and no metadata but the
-//! other heap's own. So no heap that does the same, and finds misuse, can be expected to take less.
+//! wiped, and waits behind 64 to 128 KiB of its class (1,024 blocks at most, and 1 MiB in all: less
+//! than in the full policy); an allocated one is a random one of 32, is looked through, and gets a
+//! canary. Nothing here knows whether a pointer is a live object, whose it is or how large: the
+//! caller is believed. There are no guards, and no metadata but the other heap's own. So no heap
+//! that does the same, and finds misuse, can be expected to take less.
 #![expect(unsafe_code, reason = "an allocator, which wipes and reads raw blocks")]
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -34,7 +35,7 @@ const LARGEST: usize = 32 << 10;
 const CLASSES: usize = 64 + 4 * 5;
 /// Free blocks among which one is drawn.
 const BATCH: usize = 32;
-/// Bytes of a class that wait, and most blocks.
+/// Bytes of a class that wait, in blocks rounded up to a power of two, and most blocks.
 const WAITING: usize = 64 << 10;
 const WAITERS: usize = 1024;
 /// Bytes of a thread that wait.

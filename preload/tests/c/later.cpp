@@ -18,35 +18,41 @@ static void giving_up() {
     std::set_new_handler(nullptr);
 }
 
+static bool throws() {
+    try {
+        sink = ::operator new(too_much);
+    } catch (const std::bad_alloc &) {
+        return true;
+    }
+    return false;
+}
+
+static bool throws_aligned() {
+    try {
+        sink = ::operator new[](too_much, std::align_val_t(64));
+    } catch (const std::bad_alloc &) {
+        return true;
+    }
+    return false;
+}
+
 // 0, or the number of the case that went wrong.
 extern "C" int attempts() {
     for (int i = 0; i < 3; ++i) {
-        try {
-            sink = ::operator new(too_much);
+        if (!throws())
             return 1;
-        } catch (const std::bad_alloc &) {
-        }
-        try {
-            sink = ::operator new[](too_much, std::align_val_t(64));
+        if (!throws_aligned())
             return 2;
-        } catch (const std::bad_alloc &) {
-        }
         if (::operator new(too_much, std::nothrow))
             return 3;
     }
     std::set_new_handler(throwing);
-    try {
-        sink = ::operator new(too_much);
+    if (!throws())
         return 4;
-    } catch (const std::bad_alloc &) {
-    }
     if (::operator new[](too_much, std::nothrow) || asked != 2)
         return 5;
     std::set_new_handler(giving_up);
-    try {
-        sink = ::operator new(too_much);
+    if (!throws())
         return 6;
-    } catch (const std::bad_alloc &) {
-    }
     return asked == 3 ? 0 : 7;
 }

@@ -6,7 +6,7 @@
 //! cargo run --release -p casemate-bench -- --quick            # three minutes, and the builds
 //! cargo run --release -p casemate-bench -- --filter rust/     # some of the workloads
 //! cargo run --release -p casemate-bench -- --prices           # what each protection costs
-//! cargo run --release -p casemate-bench -- --estimates        # what no heap can avoid
+//! cargo run --release -p casemate-bench -- --estimates        # what protections cost by themselves
 //! cargo run --release -p casemate-bench -- --compare OLD.json
 //! ```
 //!

@@ -5,8 +5,8 @@
 //! wiped, and waits behind 64 to 128 KiB of its class (1,024 blocks at most, and 1 MiB in all: less
 //! than in the full policy); an allocated one is a random one of 32, is looked through, and gets a
 //! canary. Nothing here knows whether a pointer is a live object, whose it is or how large: the
-//! caller is believed. There are no guards, and no metadata but the other heap's own. So no heap
-//! that does the same, and finds misuse, can be expected to take less.
+//! caller is believed. There are no guards, and no metadata but the other heap's own. No heap
+//! that does the same, and finds misuse, was seen to take less; that none could is not proven.
 #![expect(unsafe_code, reason = "an allocator, which wipes and reads raw blocks")]
 
 use std::alloc::{GlobalAlloc, Layout};

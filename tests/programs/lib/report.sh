@@ -43,7 +43,8 @@ examine() { # DIRECTORY STATUS LOADED
     for name in $3; do
         awk -F '\t' -v name="${name%:own}" -v own="${name##*:}" '
             { sub(".*/", "", $3) }
-            $3 == name && (own == "own") == ($2 == "0 B") { found = 1 }
+            # Below 1 KiB: what something takes before the malloc of its own is found.
+            $3 == name && (own == "own" ? $2 ~ / B$/ : $2 != "0 B") { found = 1 }
             END { exit !found }' <<<"$rows" && continue
         echo "not in the report as it should be: $name"
         wrong=1

@@ -86,46 +86,6 @@ fn what_grows_keeps_its_contents() {
     casemate::verify().unwrap();
 }
 
-/// A buffer that grows from slot to slot leaves no memory in those that it had, and the pages of one
-/// serve the next.
-#[test]
-fn what_grows_through_slots_leaves_nothing_behind() {
-    let _alone = alone();
-    if !works() {
-        println!("skipped: no guard markers, or no reserved address space");
-        return;
-    }
-    const LARGEST: usize = 900_000;
-    // A thread gets a heap of its own once it has used the heap for a while.
-    drop((0..1000).map(Box::new).collect::<Vec<_>>());
-    let committed = || {
-        let stats = casemate::stats();
-        let single = |class: &&casemate::ClassStats| (70_000..LARGEST).contains(&class.slot);
-        stats.class.iter().filter(single).map(|class| class.committed).sum::<u64>()
-    };
-    let before = committed();
-    let mut made = Vec::new();
-    let sizes: Vec<_> = casemate::stats().class.iter().map(|class| class.slot).collect();
-    let slot = sizes.into_iter().find(|&slot| slot > LARGEST).expect("a class");
-    for round in 0..40u8 {
-        let faulted = faults();
-        let mut object = make(66_000, round);
-        while object.capacity() < LARGEST {
-            object.reserve_exact(object.len() * 2 / 5);
-            let spare = object.spare_capacity_mut().iter_mut();
-            spare.for_each(|byte| _ = byte.write(round));
-            // SAFETY: written just now.
-            unsafe { object.set_len(object.capacity()) };
-        }
-        assert!(object.iter().all(|&byte| byte == round));
-        assert!(committed() <= before + slot as u64, "round {round}");
-        made.push(faults() - faulted);
-        drop(object);
-    }
-    casemate::verify().unwrap();
-    assert!(made[39] * 4 < LARGEST as i64 / 4096, "page faults: {made:?}");
-}
-
 /// Splits a mapping page by page until the process may have no more; where it is.
 fn take_all_mappings() -> (*mut u8, usize) {
     // SAFETY: a mapping of our own, inaccessible or readable, and never looked at.

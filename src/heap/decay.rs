@@ -6,8 +6,6 @@
 //! back at once would have each of them faulted in again, and keeping it until its class is used
 //! again would keep a buffer of each size that a growing vector ever had.
 
-use super::alloc::owns;
-use super::free::Found;
 use super::list::{List, after};
 use super::queue::{CLOCK, FEWEST, clock};
 use super::refill::View;
@@ -56,7 +54,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             next = after(&group);
             if P::SET.has(Set::QUARANTINE) && self.age(view, &group) < FEWEST {
                 // In its place: its class is hardly used, and reuse counts frees of the class.
-                self.decommit(view, id, true)?;
+                self.decommit(view, id)?;
             } else if view.first(List::Waiting) == Some(id) {
                 // Always, since those before it are older in both respects.
                 self.leave_queue(view, None, id);
@@ -113,27 +111,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
-    /// An object has grown out of the slot that was freed just now: its pages serve what is opened
-    /// next, perhaps for the next step of the same object. Kept with the slot while that waits,
-    /// they would be as much memory as the object has, in a slot of each size that it ever had.
-    pub(super) fn vacate(&self, entry: &mut Entry<'f>, found: &Found<'f>) -> Outcome<()> {
-        let view = self.view(entry, found.number)?;
-        if !view.is_single() || (view.region.shape.data as usize) < recycler::LEAST {
-            return Ok(());
-        }
-        let id = view.region.group_id(found.id.slab, 0);
-        if view.bin.active() == Some(id) && view.bin.count.load(Relaxed) == 0 {
-            self.put_down(entry, &view)?;
-        }
-        // A signal handler may have done anything with it meanwhile.
-        let waits = found.group.own.waiting.load(Relaxed) != 0;
-        if waits && owns(entry, found.group.others.owner.load(Relaxed)) {
-            // Wiped just now; what is written to it since is seen when its pages are handed out.
-            self.decommit(&view, id, false)?;
-        }
-        Ok(())
-    }
-
     /// Before `len` bytes are opened: what slots of idle bins have is kept for that, where
     /// otherwise the kernel would have to make as much.
     pub(super) fn gather(&self, entry: &Entry<'f>, len: usize) -> Outcome<()> {
@@ -146,7 +123,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 break;
             }
             let Some((view, id)) = self.idle_slot(entry)? else { break };
-            self.decommit(&view, id, true)?;
+            self.decommit(&view, id)?;
         }
         Ok(())
     }
@@ -177,15 +154,14 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     pub(super) fn decommit_all(&self, view: &View<'f>) -> Outcome<()> {
         let mut next = view.first(List::Waiting);
         while let Some(id) = next {
-            self.decommit(view, id, true)?;
+            self.decommit(view, id)?;
             next = after(&view.group(id).2);
         }
         Ok(())
     }
 
-    /// Gives the memory of a queued slot back; it stays where it is in the queue. `looks` says
-    /// whether it may have been written to since it was wiped.
-    fn decommit(&self, view: &View<'f>, id: GroupId, looks: bool) -> Outcome<()> {
+    /// Gives the memory of a queued slot back; it stays where it is in the queue.
+    fn decommit(&self, view: &View<'f>, id: GroupId) -> Outcome<()> {
         let (slab, at, group) = view.group(id);
         let shared = self.shared();
         let Some(state) = shared.region.get(view.number) else { return Ok(()) };
@@ -194,7 +170,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !P::SET.has(Set::PURGE_CLOSE) || !open || !group.is_quiet() {
             return Ok(());
         }
-        if looks && P::SET.has(Set::PURGE_CHECK.and(Set::WIPE)) {
+        if P::SET.has(Set::PURGE_CHECK.and(Set::WIPE)) {
             self.check_wiped(view, slab, at)?;
         }
         state.decommit::<O, P>(view.region, slab, &shared.ground(self.plan()));

@@ -7,7 +7,7 @@ use super::free::Found;
 use super::{Claim, Heap, Outcome, Request};
 use crate::copy::copy;
 use crate::large;
-use crate::os::{Os, Thread, pointer};
+use crate::os::{Os, pointer};
 use crate::policy::{Policy, Set};
 use crate::record::Record;
 use crate::size_class::classify;
@@ -69,7 +69,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 return self.resize(&found, record, new);
             }
             drop(entry);
-            return self.copy_owned(&thread, &found, record, new);
+            return self.copy_owned(&found, record, new);
         }
         self.copy_claimed(&found, old, new)
     }
@@ -95,13 +95,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// The owner moves the object to another slot.
-    fn copy_owned(
-        &self,
-        thread: &Thread<'_>,
-        found: &Found<'f>,
-        record: Record,
-        new: &Request,
-    ) -> Outcome<Object> {
+    fn copy_owned(&self, found: &Found<'f>, record: Record, new: &Request) -> Outcome<Object> {
         let Some(target) = self.allocate(*new)? else { return Ok(None) };
         let room = found.region.room as usize;
         let size = (room - record.slack()).min(new.size);
@@ -111,9 +105,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // What its caller says was compared before.
         // SAFETY: the caller of `reallocate` may free it, and its contents are in the new place.
         unsafe { self.free_claiming(found.at, Claim::ANY)? };
-        if let Some(mut entry) = self.enter(thread) {
-            self.vacate(&mut entry, found)?;
-        }
         Ok(Some(target))
     }
 

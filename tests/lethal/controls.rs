@@ -66,7 +66,6 @@ fn witnesses(protection: &str) -> &'static [(&'static str, Target)] {
             ("read of a purged slab", Smallest),
             ("read of a purged slab", Middle),
             ("write to a purged slab", Largest),
-            ("write to a slot that was outgrown", Largest),
             ("read of a freed large object", Large),
             ("write to a freed large object", Large),
         ],

@@ -25,7 +25,6 @@ pub const CASES: &[Case] = &[
     Case { name: "read of a purged slab", run: read_purged, end: purge },
     Case { name: "write to a purged slab", run: write_purged, end: purge },
     Case { name: "read of a slot that waits for long", run: read_waiting, end: decay },
-    Case { name: "write to a slot that was outgrown", run: write_outgrown, end: outgrown },
     Case { name: "read of a freed large object", run: read_freed_large, end: large },
     Case { name: "write to a freed large object", run: write_freed_large, end: large },
     Case { name: "write to a large object that moved", run: write_moved_large, end: large },
@@ -57,12 +56,6 @@ fn decay(setting: &Setting) -> Option<End> {
     let single = matches!(setting.target, Target::Largest | Target::Page);
     let markers = setting.environment == Environment::Default && setting.role != Role::Guest;
     (single && markers).then_some(End::Fault)
-}
-
-/// What its owner makes larger than its slot leaves that without memory at once.
-pub fn outgrown(setting: &Setting) -> Option<End> {
-    let owner = setting.role == Role::Owner && setting.environment == Environment::Default;
-    (owner && setting.target == Target::Largest).then_some(End::Fault)
 }
 
 /// An object, and its slab's guard.
@@ -173,15 +166,6 @@ fn read_waiting(scene: &Scene) {
     scene.home(purged::pass_time);
     expect(at);
     read(at);
-}
-
-fn write_outgrown(scene: &Scene) {
-    let layout = scene.target.loose();
-    let at = scene.take(layout);
-    fill(at, layout.size(), 1);
-    assert_ne!(scene.here.resize(at, layout, layout.size() * 2), at);
-    expect(at);
-    write(at, 1);
 }
 
 fn freed_large(scene: &Scene) -> usize {

@@ -6,7 +6,7 @@ use crate::matrix::{self, Case};
 use crate::scene::Scene;
 use crate::setting::{Setting, Target, layout};
 use crate::verdict::{End, Exit};
-use crate::{guards, memory, plan};
+use crate::{memory, plan};
 use casemate::inside::page_size;
 
 pub const CASES: &[Case] = &[
@@ -15,7 +15,7 @@ pub const CASES: &[Case] = &[
     Case { name: "regions start at random", run: region_offsets, end: middle },
     Case { name: "large guards of random size", run: large_guards, end: large },
     Case { name: "freed memory is zero", run: wiped, end: slots },
-    Case { name: "what realloc leaves is zero", run: wiped_after_move, end: moved },
+    Case { name: "what realloc leaves is zero", run: wiped_after_move, end: slots },
     Case { name: "freed slots wait", run: delayed, end: slots },
 ];
 
@@ -44,11 +44,6 @@ fn large(setting: &Setting) -> Option<End> {
 
 fn slots(setting: &Setting) -> Option<End> {
     (setting.target != Target::Large).then_some(End::Holds)
-}
-
-/// But where what is left has no memory any more.
-fn moved(setting: &Setting) -> Option<End> {
-    if guards::outgrown(setting).is_some() { None } else { slots(setting) }
 }
 
 fn sampled_end(setting: &Setting) -> Option<End> {

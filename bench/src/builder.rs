@@ -88,7 +88,7 @@ impl Builder {
             }
             Library::Compiled(source) => {
                 let source = self.root.join("bench/stress").join(source);
-                self.compile(&source, &copy, &["-shared", "-fPIC"])?
+                self.compile(&source, &copy, &["-shared", "-fPIC"], &[])?
             }
             Library::Crate(feature, file) => {
                 let made = self.dependencies(feature, Compiler::Any)?;
@@ -117,16 +117,52 @@ impl Builder {
     pub fn stress(&self, source: &str) -> Result<PathBuf, String> {
         let path = self.root.join("bench/stress").join(source);
         let program = self.out.join("programs").join(format!("stress-{source}.out"));
-        self.compile(&path, &program, &[])
+        self.compile(&path, &program, &[], &[])
     }
 
-    fn compile(&self, source: &Path, to: &Path, flags: &[&str]) -> Result<PathBuf, String> {
+    /// The estimate as a library to preload: on mimalloc if `feature` brings that, doing all but
+    /// what `without` names.
+    pub fn estimate(
+        &self,
+        name: &str,
+        feature: Option<&str>,
+        without: &str,
+    ) -> Result<PathBuf, String> {
+        const DONE: [(&str, &str); 4] = [
+            ("wipe", "-DWIPE"),
+            ("canary", "-DCANARY"),
+            ("random slot", "-DRANDOM"),
+            ("quarantine", "-DDELAY"),
+        ];
+        let left_out = |what: &str| without.split('+').any(|one| one == what);
+        let mut flags = vec!["-shared", "-fPIC"];
+        flags.extend(DONE.iter().filter(|(what, _)| !left_out(what)).map(|(_, flag)| *flag));
+        let mut archives = Vec::new();
+        if let Some(feature) = feature {
+            flags.push("-DMIMALLOC");
+            let made = self.dependencies(feature, Compiler::Any)?;
+            let mut files = made.iter().map(|folder| folder.join("libmimalloc.a"));
+            let archive = files.find(|path| path.is_file());
+            archives.push(archive.ok_or("no build left libmimalloc.a behind")?);
+        }
+        let source = self.root.join("bench/stress/estimate.c");
+        let to = self.out.join("programs").join(format!("lib{name}.so"));
+        self.compile(&source, &to, &flags, &archives)
+    }
+
+    fn compile(
+        &self,
+        source: &Path,
+        to: &Path,
+        flags: &[&str],
+        archives: &[PathBuf],
+    ) -> Result<PathBuf, String> {
         let is_c = source.extension() == Some(OsStr::new("c"));
         let mut compiler = if is_c { Command::new("cc") } else { Command::new("c++") };
         compiler.arg(if is_c { "-std=gnu11" } else { "-std=c++17" });
         // Or the compiler may leave out a malloc whose object nobody looks at.
         compiler.args(["-O2", "-g1", "-pthread", "-Wall", "-Wextra", "-fno-builtin-malloc"]);
-        compiler.args(flags).arg(source).arg("-o").arg(to).arg("-lm");
+        compiler.args(flags).arg(source).args(archives).arg("-o").arg(to).arg("-lm");
         finish(&mut compiler).map(|_| to.to_owned())
     }
 

@@ -156,7 +156,7 @@ const ESTIMATES: &[(&str, Option<&str>, &str)] = &[
     ("est-system", None, "guards"),
 ];
 
-/// Heaps with what some protections do to objects, for Rust programs alone.
+/// Heaps with what some protections do to objects.
 fn estimates(
     options: &Options,
     builder: &Builder,
@@ -170,13 +170,15 @@ fn estimates(
         }
         tick(name);
         let program = Program { bin: "bench-estimate", feature, compiler: Compiler::Any };
-        match builder.program(name, program, Some(without)) {
-            Ok(program) => contenders.push(Contender {
-                name: name.to_owned(),
-                program: Some(program),
-                library: None,
-                only_large: false,
-            }),
+        let built = builder
+            .program(name, program, Some(without))
+            .and_then(|program| Ok((program, builder.estimate(name, feature, without)?)));
+        match built {
+            Ok((program, library)) => {
+                let (program, library) = (Some(program), Some(Some(library)));
+                let name = name.to_owned();
+                contenders.push(Contender { name, program, library, only_large: false });
+            }
             Err(error) => notes.push(format!("{name}: left out: {error}")),
         }
     }

@@ -28,13 +28,13 @@ const MOST_SINGLE: u64 = 4 * MIB as u64;
 /// Bytes of a bin's slabs from which on what is freed in its queued groups is looked at meanwhile.
 const LARGE: usize = 10 * QUARANTINE;
 
-/// What must lie behind a queued group: so many frees of its class, or, of all that the heap has
-/// queued, so many KiB and at least [`FEWEST`] frees of its class.
+/// What must lie behind a queued group: so many frees of its class, or so many KiB by its bin's
+/// clock and at least [`FEWEST`] frees of its class.
 #[derive(Clone, Copy)]
 pub(super) struct Patience {
     pub(super) frees: u32,
     pub(super) kib: u32,
-    /// The heap's clock now.
+    /// The bin's clock now.
     clock: u32,
 }
 
@@ -45,11 +45,21 @@ impl Patience {
     }
 }
 
-/// The heap's clock of queued memory, in KiB, as it fits beside a group's phase.
+/// A heap's clocks of queued memory, in KiB, as they fit beside a group's phase.
 pub(super) const CLOCK: u32 = u32::MAX >> PHASE_BITS;
 
+/// Of all memory: for decay, and for slots that have slabs to themselves.
 pub(super) fn clock(entry: &Entry<'_>) -> u32 {
     (entry.heap.queued.load(Relaxed) / KIB as u64) as u32 & CLOCK
+}
+
+/// What a group of this bin waits by: where slots share a slab, of such slots alone, or one freed
+/// buffer would be as much as the rest of the heap frees in a long time.
+fn clock_of(entry: &Entry<'_>, view: &View<'_>) -> u32 {
+    if view.is_single() {
+        return clock(entry);
+    }
+    (entry.heap.queued_shared.load(Relaxed) / KIB as u64) as u32 & CLOCK
 }
 
 fn behind(group: &Group<'_>, clock: u32) -> u32 {
@@ -109,8 +119,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // Each freed slot counts once.
         let more = u64::from((set & !group.own.waiting.load(Relaxed)).count_ones());
         Bin::add(&view.bin.waiting, more);
-        Bin::add(&entry.heap.quarantined, view.bytes(more));
         Bin::add(&entry.heap.queued, view.bytes(more));
+        if !view.is_single() {
+            Bin::add(&entry.heap.queued_shared, view.bytes(more));
+            Bin::add(&entry.heap.quarantined, view.bytes(more));
+        }
         Bin::subtract(&entry.heap.live, view.bytes(more));
         group.own.waiting.store(set, Relaxed);
         group.own.queued_at.store(view.bin.freed.load(Relaxed) as u32, Relaxed);
@@ -121,7 +134,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let waiting = group.own.waiting.load(Relaxed);
         let slots = u64::from(waiting.count_ones());
         Bin::subtract(&view.bin.waiting, slots);
-        Bin::subtract(&entry.heap.quarantined, view.bytes(slots));
+        if !view.is_single() {
+            Bin::subtract(&entry.heap.quarantined, view.bytes(slots));
+        }
         group.own.waiting.store(0, Relaxed);
         waiting
     }
@@ -158,7 +173,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !P::SET.has(Set::QUARANTINE) {
             return Patience { frees: 0, kib: 0, clock: 0 };
         }
-        // All of a heap's quarantine together is bounded; the shortest wait is kept even so.
+        // Of slots that share slabs all of a heap's quarantine together is bounded, of others each
+        // class's; the shortest wait is kept even so.
         let bound = (MIB as u64).max(entry.heap.live.load(Relaxed) / 8);
         let over = if view.is_single() {
             view.bytes(view.bin.waiting.load(Relaxed)) > MOST_SINGLE
@@ -169,7 +185,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Patience {
             frees: if over { FEWEST } else { wait },
             kib: (bound / KIB as u64).min(u64::from(CLOCK)) as u32,
-            clock: clock(entry),
+            clock: clock_of(entry, view),
         }
     }
 
@@ -187,7 +203,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         frees >= FEWEST && behind(group, patience.clock) >= patience.kib
     }
 
-    /// KiB that the heap has queued since this group was.
+    /// KiB that the heap has queued since this slot was, which has a slab to itself.
     pub(super) fn queued_behind(&self, entry: &Entry<'f>, group: &Group<'f>) -> u32 {
         behind(group, clock(entry))
     }
@@ -294,7 +310,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 impl<'f> View<'f> {
     /// Marks a group as in a list, from now on.
     pub(super) fn queue(&self, entry: &Entry<'f>, group: &Group<'f>) {
-        group.own.phase.store(Phase::Queued as u32 | clock(entry) << PHASE_BITS, Relaxed);
+        group.own.phase.store(Phase::Queued as u32 | clock_of(entry, self) << PHASE_BITS, Relaxed);
         self.count_down(group);
     }
 

@@ -47,10 +47,12 @@ pub struct ThreadHeap {
     pub events: AtomicU32,
     /// The next region to look for memory that has waited for long.
     pub decay: AtomicU32,
-    /// Bytes of slots in quarantine.
+    /// Bytes in quarantine of slots that share their slabs with others.
     pub quarantined: AtomicU64,
     /// Bytes of slots ever put into quarantine.
     pub queued: AtomicU64,
+    /// Those of slots that share their slabs.
+    pub queued_shared: AtomicU64,
     /// Bytes of slots handed out and not yet queued for reuse.
     pub live: AtomicU64,
     /// The most of those of late.
@@ -106,6 +108,7 @@ impl ThreadHeap {
         decay: AtomicU32::new(0),
         quarantined: AtomicU64::new(0),
         queued: AtomicU64::new(0),
+        queued_shared: AtomicU64::new(0),
         live: AtomicU64::new(0),
         peak: AtomicU64::new(0),
         peak_since: AtomicU64::new(0),

@@ -95,7 +95,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let view = self.view(entry, number)?;
             self.verify_queue(&view)?;
             self.verify_slabs(entry, &view, seen)?;
-            quarantined += view.bytes(view.bin.waiting.load(Relaxed));
+            if !view.is_single() {
+                quarantined += view.bytes(view.bin.waiting.load(Relaxed));
+            }
         }
         if quarantined != entry.heap.quarantined.load(Relaxed) {
             return Err(crate::violation::Violation::new(Kind::Metadata));

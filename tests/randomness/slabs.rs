@@ -235,6 +235,32 @@ fn a_young_group_does_not_hide_others() {
     assert!(with > 0 && with == without, "{with} {without}");
 }
 
+/// Buffers that are freed, however large, are no reason to hand out small slots earlier.
+#[test]
+fn large_buffers_do_not_shorten_the_wait() {
+    const SIZE: usize = 100;
+    let [small, large] = [(SIZE, 8), (1_000_000, 16)]
+        .map(|(size, align)| Layout::from_size_align(size, align).unwrap());
+    for _ in 0..10 {
+        on_a_heap::<Full, _>(|_, heap| {
+            // The first come from a heap that threads share.
+            let all: Vec<_> = (0..1000).map(|_| allocate(heap, small)).collect();
+            // SAFETY: allocated here with this layout, and used by nobody.
+            let free =
+                |at, layout| unsafe { heap.free(at, Some(Request::layout(layout))) }.unwrap();
+            let victim = all[999];
+            free(victim, small);
+            let buffers: Vec<_> = (0..20).map(|_| allocate(heap, large)).collect();
+            buffers.into_iter().for_each(|at| free(at, large));
+            for frees in 1..quarantine(112) {
+                let at = allocate(heap, small);
+                assert_ne!(at, victim, "after {frees} frees");
+                free(at, small);
+            }
+        });
+    }
+}
+
 /// The control: without quarantine slots come back at once.
 #[test]
 fn without_quarantine_slots_come_back_early() {

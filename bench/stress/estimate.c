@@ -1,7 +1,7 @@
 /* The estimate of bench/allocators/src/estimate.rs for programs in C and C++, to be preloaded: a
- * peer's heap, and around it only what the protections do to the objects themselves. A freed block's
- * canary is looked at, the block is wiped and waits; an allocated one is a random one of 32, is
- * looked through, and gets a canary. The caller is believed: whatever is freed is taken for a block.
+ * peer's heap, and around it only what the protections do to the objects themselves. A freed
+ * block's canary is looked at, the block is wiped and waits; an allocated one is a random one of
+ * 32, is looked through, and gets a canary. The caller is believed: what is freed is a block.
  *
  * MIMALLOC: on mimalloc, which is linked in; otherwise on glibc. WIPE, CANARY, RANDOM, DELAY: what
  * is done. */
@@ -64,6 +64,7 @@ typedef struct {
 
 static __thread Cache cache __attribute__((tls_model("initial-exec")));
 static pthread_key_t at_exit;
+static int has_key;
 
 /* The class for so many bytes, and its size. */
 static inline unsigned class_of(size_t bytes, size_t *size) {
@@ -131,14 +132,14 @@ static void end(void *unused) {
     }
 }
 
-__attribute__((constructor)) static void begin(void) { pthread_key_create(&at_exit, end); }
+__attribute__((constructor)) static void begin(void) {
+    has_key = pthread_key_create(&at_exit, end) == 0;
+}
 
 __attribute__((cold, noinline)) static int refill(Class *class, size_t size) {
-    if (!cache.known) {
-        cache.known = 1;
-        cache.random = (uintptr_t)&cache | 1;
-        pthread_setspecific(at_exit, &cache);
-    }
+    if (!cache.random) cache.random = (uintptr_t)&cache | 1;
+    /* Constructors of other libraries may come before that of this one. */
+    if (has_key && !cache.known) cache.known = pthread_setspecific(at_exit, &cache) == 0;
     size_t batch = size <= 4096 ? BATCH : 8;
     for (size_t n = 0; n < batch; n++) {
         void *new = peer_malloc(size);
@@ -146,15 +147,13 @@ __attribute__((cold, noinline)) static int refill(Class *class, size_t size) {
 #ifdef RANDOM
         size_t at = below(n + 1);
         class->fresh[n] = class->fresh[at];
-        class->fresh[at] = new;
 #else
-        class->fresh[batch - 1 - n] = new;
+        size_t at = 0; /* the peer's order: taken from the end */
+        memmove(class->fresh + 1, class->fresh, n * sizeof *class->fresh);
 #endif
-#ifdef RANDOM
+        class->fresh[at] = new;
         class->count = n + 1;
-#endif
     }
-    class->count = batch;
     return 1;
 }
 

@@ -250,12 +250,18 @@ fn large_buffers_do_not_shorten_the_wait() {
                 |at, layout| unsafe { heap.free(at, Some(Request::layout(layout))) }.unwrap();
             let victim = all[999];
             free(victim, small);
-            let buffers: Vec<_> = (0..20).map(|_| allocate(heap, large)).collect();
-            buffers.into_iter().for_each(|at| free(at, large));
+            // Some before the small object's group is queued, the others while it waits.
+            let mut buffers: Vec<_> = (0..20).map(|_| allocate(heap, large)).collect();
+            buffers.drain(10..).for_each(|at| free(at, large));
             for frees in 1..quarantine(112) {
                 let at = allocate(heap, small);
                 assert_ne!(at, victim, "after {frees} frees");
                 free(at, small);
+                if frees % 100 == 0
+                    && let Some(at) = buffers.pop()
+                {
+                    free(at, large);
+                }
             }
         });
     }

@@ -6,6 +6,7 @@
 mod estimate;
 mod facts;
 mod forks;
+mod fresh;
 mod heap;
 mod mechanisms;
 mod processes;

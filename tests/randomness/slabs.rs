@@ -1,42 +1,15 @@
 //! Where slabs and regions lie, and reuse among many live objects: seen with the heap's plan at
 //! hand, on heaps made for the purpose.
-#![expect(unsafe_code, reason = "frees, and unmaps what its heaps leave")]
 
-use crate::heap::alone;
+use crate::fresh::{allocate, free, on_a_heap};
 use crate::statistics::{chi_square, limit};
 use casemate::Full;
-use casemate::heap::{Frozen, Heap, Options, Request, quarantine};
-use casemate::inside::{Linux, unmap};
+use casemate::heap::quarantine;
 use casemate::policy::{Policy, Set, Without};
 use casemate::size_class::{CLASSES, SizeClass, classify};
 use std::alloc::Layout;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-
-static OPTIONS: Options = Options::DEFAULT;
-
-/// Runs on a fresh heap in a fresh thread, one at a time: heaps need room.
-fn on_a_heap<P: Policy, T: Send>(body: impl FnOnce(&Frozen, Heap<'_, Linux, P>) -> T + Send) -> T {
-    let _alone = alone();
-    std::thread::scope(|scope| {
-        let run = || {
-            let frozen = Frozen::new();
-            let result = body(&frozen, Heap::new(&frozen, &OPTIONS));
-            let plan = frozen.started().expect("a heap that has started");
-            // SAFETY: this heap's alone, which nobody uses any more.
-            unsafe {
-                unmap(plan.slots, plan.regions << plan.region_shift);
-                unmap(plan.meta.0, plan.meta.1);
-            }
-            result
-        };
-        scope.spawn(run).join().unwrap()
-    })
-}
-
-fn allocate<P: Policy>(heap: Heap<'_, Linux, P>, layout: Layout) -> usize {
-    heap.allocate(Request::layout(layout)).unwrap().unwrap().addr().get()
-}
 
 /// Of many heaps, each class's first slab among the eight that are first committed, and the
 /// distance of its region's first slab from the region's start in pages.
@@ -103,8 +76,7 @@ fn distances<P: Policy>(size: usize, live: usize, rounds: usize) -> Vec<u32> {
             state ^= state >> 7;
             state ^= state << 17;
             let object = &mut objects[state as usize % live];
-            // SAFETY: allocated here, and used by nobody.
-            unsafe { heap.free(*object, Some(Request::layout(layout))) }.unwrap();
+            free(heap, *object, layout);
             freed.insert(*object, clock);
             *object = allocate(heap, layout);
             if let Some(then) = freed.remove(object) {
@@ -152,8 +124,7 @@ fn distances_of_bursts<P: Policy>(size: usize, live: usize, bursts: usize) -> Ve
             while objects.len() > live / 16 {
                 state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
                 let object = objects.swap_remove((state >> 33) as usize % objects.len());
-                // SAFETY: allocated here, and used by nobody.
-                unsafe { heap.free(object, Some(Request::layout(layout))) }.unwrap();
+                free(heap, object, layout);
                 freed.insert(object, clock);
                 clock += 1;
             }
@@ -208,10 +179,7 @@ fn a_young_group_does_not_hide_others() {
             let numbers: HashSet<_> = objects.iter().map(slabs).collect();
             let mut whole = numbers.into_iter().filter(is_whole);
             let (head, other) = (whole.next().unwrap(), whole.next().unwrap());
-            let free = |at| {
-                // SAFETY: allocated here, and used by nobody.
-                unsafe { heap.free(at, Some(Request::layout(layout))) }.unwrap();
-            };
+            let free = |at| free(heap, at, layout);
             // A quarter of a group: it is queued. A slab is freed, and queued behind it. With
             // another quarter the first waits anew.
             let quarter = shape.group_slots as usize / 4;
@@ -245,9 +213,7 @@ fn large_buffers_do_not_shorten_the_wait() {
         on_a_heap::<Full, _>(|_, heap| {
             // The first come from a heap that threads share.
             let all: Vec<_> = (0..1000).map(|_| allocate(heap, small)).collect();
-            // SAFETY: allocated here with this layout, and used by nobody.
-            let free =
-                |at, layout| unsafe { heap.free(at, Some(Request::layout(layout))) }.unwrap();
+            let free = |at, layout| free(heap, at, layout);
             let victim = all[999];
             free(victim, small);
             // Some before the small object's group is queued, the others while it waits.

@@ -7,7 +7,7 @@
 //! again would keep a buffer of each size that a growing vector ever had.
 
 use super::list::{List, after};
-use super::queue::{CLOCK, FEWEST, clock};
+use super::patience::{CLOCK, FEWEST, clock};
 use super::refill::View;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};

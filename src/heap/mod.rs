@@ -26,6 +26,7 @@ mod list;
 #[cfg(test)]
 mod lost;
 mod nothing;
+mod patience;
 mod queue;
 mod realloc;
 mod refill;
@@ -47,7 +48,7 @@ pub use alloc::Object;
 pub(crate) use fast::Freed;
 pub use frozen::{Frozen, Hook, Plan};
 pub use guarded::Access;
-pub use queue::quarantine;
+pub use patience::quarantine;
 pub use small::{PAGE_SHIFT, SMALL};
 pub use start::Options;
 pub use stats::{ClassStats, ProtectionReport, Stats};

@@ -1,4 +1,4 @@
-//! Layer: heap. The quarantine queue: what must lie behind a freed slot, and which group is next.
+//! Layer: heap. The quarantine queue: who waits in it, and which group is next.
 //!
 //! Only slots that were free when a snapshot was taken are handed out, when that has waited, so the
 //! wait holds for every slot.
@@ -7,82 +7,17 @@ use super::Heap;
 use super::Outcome;
 use super::bin::{Bin, PHASE_BITS, Phase};
 use super::list::{List, after};
+use super::patience::{Patience, QUARANTINE, clock_of, quarantine};
 use super::refill::{NEVER, Source, View, ripe_at};
 use super::thread_heap::Entry;
 use crate::geometry::GroupId;
 use crate::os::Os;
-use crate::policy::{Policy, Set};
+use crate::policy::Policy;
 use crate::slab::group::Group;
-use crate::units::{KIB, MIB};
 use core::sync::atomic::Ordering::Relaxed;
-
-/// Bytes of frees of a class that must lie behind a slot before it is handed out again.
-const QUARANTINE: usize = 256 * KIB;
-/// The same in objects, at least and at most.
-pub(super) const FEWEST: u32 = 8;
-const MOST: u32 = 4096;
-
-/// Bytes of slots with slabs to themselves that wait in a bin, beyond which [`FEWEST`] are enough.
-const MOST_SINGLE: u64 = 4 * MIB as u64;
 
 /// Bytes of a bin's slabs from which on what is freed in its queued groups is looked at meanwhile.
 const LARGE: usize = 10 * QUARANTINE;
-
-/// What must lie behind a queued group: so many frees of its class, or so many KiB by its bin's
-/// clock and at least [`FEWEST`] frees of its class.
-#[derive(Clone, Copy)]
-pub(super) struct Patience {
-    pub(super) frees: u32,
-    pub(super) kib: u32,
-    /// The bin's clock now.
-    clock: u32,
-}
-
-impl Patience {
-    /// The minimum of what could have been drawn.
-    fn least(self, view: &View<'_>) -> Patience {
-        Patience { frees: self.frees.min(quarantine(view.region.shape.slot as usize)), ..self }
-    }
-}
-
-/// A heap's clocks of queued memory, in KiB, as they fit beside a group's phase.
-pub(super) const CLOCK: u32 = u32::MAX >> PHASE_BITS;
-
-/// Of all memory: for decay, and for slots that have slabs to themselves.
-pub(super) fn clock(entry: &Entry<'_>) -> u32 {
-    (entry.heap.queued.load(Relaxed) / KIB as u64) as u32 & CLOCK
-}
-
-/// What a group of this bin waits by: where slots share a slab, of such slots alone, or one freed
-/// buffer would be as much as the rest of the heap frees in a long time.
-fn clock_of(entry: &Entry<'_>, view: &View<'_>) -> u32 {
-    if view.is_single() {
-        return clock(entry);
-    }
-    (entry.heap.queued_shared.load(Relaxed) / KIB as u64) as u32 & CLOCK
-}
-
-fn behind(group: &Group<'_>, clock: u32) -> u32 {
-    let queued = group.own.phase.load(Relaxed) >> PHASE_BITS;
-    clock.wrapping_sub(queued) & CLOCK
-}
-
-/// The least number of frees of its class that lie behind a slot of this size before it can be
-/// handed out again; the actual number is drawn anew between this and twice this. Where a heap's
-/// quarantine exceeds its bound (see `patience`), 8 are enough.
-pub const fn quarantine(slot: usize) -> u32 {
-    let objects = match QUARANTINE.checked_div(slot) {
-        Some(objects) => objects as u32,
-        None => MOST,
-    };
-    if objects < FEWEST {
-        FEWEST
-    } else if objects > MOST {
-        MOST
-    } else {
-        objects
-    }
-}
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Puts a group at the end of the quarantine queue with a snapshot of its free slots.
@@ -162,58 +97,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view.queue(entry, group);
     }
 
-    pub(super) fn draw_wait(&self, entry: &mut Entry<'f>, view: &View<'f>) {
-        let least = quarantine(view.region.shape.slot as usize);
-        let wait = least + entry.random().below::<O>(least);
-        view.bin.wait.store(wait, Relaxed);
-    }
-
-    /// What must lie behind a group of this bin before it leaves the queue.
-    pub(super) fn patience(&self, entry: &Entry<'f>, view: &View<'f>) -> Patience {
-        if !P::SET.has(Set::QUARANTINE) {
-            return Patience { frees: 0, kib: 0, clock: 0 };
-        }
-        // Of slots that share slabs all of a heap's quarantine together is bounded, of others each
-        // class's; the shortest wait is kept even so.
-        let bound = (MIB as u64).max(entry.heap.live.load(Relaxed) / 8);
-        let over = if view.is_single() {
-            view.bytes(view.bin.waiting.load(Relaxed)) > MOST_SINGLE
-        } else {
-            entry.heap.quarantined.load(Relaxed) > bound
-        };
-        let wait = view.bin.wait.load(Relaxed).max(FEWEST);
-        Patience {
-            frees: if over { FEWEST } else { wait },
-            kib: (bound / KIB as u64).min(u64::from(CLOCK)) as u32,
-            clock: clock_of(entry, view),
-        }
-    }
-
-    /// Whether a queued group has waited long enough.
-    pub(super) fn has_served(
-        &self,
-        view: &View<'f>,
-        group: &Group<'f>,
-        patience: Patience,
-    ) -> bool {
-        let frees = self.age(view, group);
-        if frees >= patience.frees {
-            return true;
-        }
-        frees >= FEWEST && behind(group, patience.clock) >= patience.kib
-    }
-
-    /// KiB that the heap has queued since this slot was, which has a slab to itself.
-    pub(super) fn queued_behind(&self, entry: &Entry<'f>, group: &Group<'f>) -> u32 {
-        behind(group, clock(entry))
-    }
-
-    /// Frees of its class since the group was queued.
-    pub(super) fn age(&self, view: &View<'f>, group: &Group<'f>) -> u32 {
-        let queued_at = group.own.queued_at.load(Relaxed);
-        (view.bin.freed.load(Relaxed) as u32).wrapping_sub(queued_at)
-    }
-
     /// A group whose snapshot may be handed out, out of its list: one of the few that have waited
     /// longest.
     pub(super) fn next_served(
@@ -236,13 +119,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         entry: &mut Entry<'f>,
         view: &View<'f>,
     ) -> Option<(GroupId, Source)> {
-        self.next_after(entry, view, self.pressed(entry), true)
-    }
-
-    /// The shortest wait.
-    pub(super) fn pressed(&self, entry: &Entry<'f>) -> Patience {
-        let frees = if P::SET.has(Set::QUARANTINE) { FEWEST } else { 0 };
-        Patience { frees, kib: 0, clock: clock(entry) }
+        self.next_after(entry, view, self.pressed(), true)
     }
 
     fn next_after(

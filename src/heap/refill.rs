@@ -74,7 +74,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.put_down(entry, &view)?;
         // Guests free nothing themselves: without this their empty slabs would stay.
         self.tidy(entry, &view)?;
-        if view.is_single() || events & 7 == 0 {
+        if view.is_single() || events & 3 == 0 {
             self.decay_in_turn(entry)?;
         }
         if let Some((id, source)) = self.next_served(entry, &view)

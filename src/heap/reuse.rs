@@ -11,7 +11,7 @@
 use super::bin::{Bin, Phase};
 use super::free::Found;
 use super::list::{List, after};
-use super::queue::{FEWEST, Patience, quarantine};
+use super::patience::{FEWEST, Patience, is_over, quarantine};
 use super::refill::{View, all_groups, bit64};
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
@@ -20,7 +20,6 @@ use crate::geometry::{GroupId, SlabId};
 use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::slab::meta::{Link, OPEN, group, header};
-use crate::units::KIB;
 use crate::violation::Kind;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -50,8 +49,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let patience = self.patience(entry, view);
         // As much as can be drawn, so that what waits is not retired for a short draw; over the
         // bound, little more than what is in use.
-        let over = entry.heap.quarantined.load(Relaxed) > u64::from(patience.kib) * KIB as u64;
-        let wait = if over { FEWEST } else { 2 * quarantine(view.region.shape.slot as usize) };
+        let most = 2 * quarantine(view.region.shape.slot as usize);
+        let wait = if is_over(entry) { FEWEST } else { most };
         let keep = u64::from(wait) + u64::from(view.region.shape.group_slots) * 2 + live / 8;
         for _ in 0..4 {
             if view.bin.waiting.load(Relaxed) <= keep {
@@ -92,7 +91,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if view.is_single() {
             self.decommit_all(view)?;
         }
-        let pressed = self.pressed(entry);
+        let pressed = self.pressed();
         let groups = view.bin.slab_count.load(Relaxed) * u32::from(view.region.shape.groups);
         for _ in 0..groups {
             self.retire_waited(entry, view, pressed)?;

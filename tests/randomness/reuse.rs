@@ -2,28 +2,29 @@
 
 use crate::fresh::{allocate, free, in_own_heap};
 use casemate::Full;
-use casemate::heap::quarantine;
+use casemate::heap::{Heap, quarantine};
+use casemate::inside::Linux;
+use casemate::policy::{Policy, Set, Without};
 use casemate::size_class::classify;
 use std::alloc::Layout;
 
 /// Frees of the class from one object's free until its address is handed out again.
+fn distance<P: Policy>(heap: Heap<'_, Linux, P>, layout: Layout) -> u32 {
+    let watched = allocate(heap, layout);
+    free(heap, watched, layout);
+    for frees in 0..200_000 {
+        let next = allocate(heap, layout);
+        free(heap, next, layout);
+        if next == watched {
+            return frees;
+        }
+    }
+    u32::MAX
+}
+
 fn distances(size: usize, trials: usize) -> Vec<u32> {
     let layout = Layout::from_size_align(size, 8).unwrap();
-    in_own_heap::<Full, _>(|heap| {
-        let trial = |_| {
-            let watched = allocate(heap, layout);
-            free(heap, watched, layout);
-            for frees in 0..200_000 {
-                let next = allocate(heap, layout);
-                free(heap, next, layout);
-                if next == watched {
-                    return frees;
-                }
-            }
-            u32::MAX
-        };
-        (0..trials).map(trial).collect()
-    })
+    in_own_heap::<Full, _>(|heap| (0..trials).map(|_| distance(heap, layout)).collect())
 }
 
 #[test]
@@ -41,6 +42,43 @@ fn no_slot_comes_back_before_the_minimum() {
         assert!(least >= minimum, "slot {slot}: back after {least} frees");
         assert!(median < u32::MAX, "slot {slot}: reused at all");
     }
+}
+
+/// The same in heaps in which other sizes wait, more than a heap's quarantine may have.
+fn distances_of_full_heaps<P: Policy>(heaps: usize) -> Vec<u32> {
+    let in_one = |_| {
+        in_own_heap::<P, _>(|heap| {
+            for _ in 0..9 {
+                for size in [1000, 1400, 2000, 2400, 3000, 5000, 6000, 7000] {
+                    let layout = Layout::from_size_align(size, 8).unwrap();
+                    let all: Vec<_> = (0..160).map(|_| allocate(heap, layout)).collect();
+                    all.into_iter().for_each(|at| free(heap, at, layout));
+                }
+            }
+            distance(heap, Layout::from_size_align(100, 8).unwrap())
+        })
+    };
+    let mut seen: Vec<_> = (0..heaps).map(in_one).collect();
+    seen.sort_unstable();
+    seen
+}
+
+/// What other sizes hold back does not have a slot handed out before as many bytes were freed.
+#[test]
+fn in_a_heap_over_its_bound_the_wait_is_as_long() {
+    let seen = distances_of_full_heaps::<Full>(20);
+    let least = quarantine(112);
+    // To the KiB, by which the heap's clock counts.
+    assert!(seen[0] >= least - 2048 / 112, "of at least {least}: {seen:?}");
+    // Of 20 waits drawn between once and twice that, all lie this close together once in 10^10.
+    assert!(seen[19] < u32::MAX && seen[19] - seen[0] > least / 4, "{seen:?}");
+}
+
+/// The control: without quarantine it is not.
+#[test]
+fn without_quarantine_a_full_heap_reuses_early() {
+    let seen = distances_of_full_heaps::<Without<{ Set::QUARANTINE.bits() }>>(1);
+    assert!(seen[0] < quarantine(112) / 4, "{seen:?}");
 }
 
 /// However many objects are allocated, none lands on a freed one while nothing else is freed.

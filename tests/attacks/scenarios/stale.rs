@@ -49,6 +49,22 @@ pub const ALL: &[Scenario] = &[
         ends: &[Ending::GoesOn],
     },
     Scenario {
+        name: "quarantine flushing, of a full heap",
+        technique: "bursts of eight other sizes fill the heap's whole quarantine before the free; then 1,000 of the size are allocated and freed, and 64 sprayed",
+        goal: CONFUSED,
+        run: flush_full,
+        effect: Chance::Never,
+        ends: &[Ending::GoesOn],
+    },
+    Scenario {
+        name: "quarantine flushing, by buffers",
+        technique: "ten buffers of 1 MB are freed before the free and ten after it; then 1,000 of the size are allocated and freed, and 64 sprayed",
+        goal: CONFUSED,
+        run: flush_buffers,
+        effect: Chance::Never,
+        ends: &[Ending::GoesOn],
+    },
+    Scenario {
         name: "quarantine flushing, long",
         technique: "16 times 4,096 objects of the size are allocated and freed, then 4,096 sprayed",
         goal: CONFUSED,
@@ -139,9 +155,31 @@ fn flush_short(f: &Field) {
     spray_and_look(f, session, 64);
 }
 
+const OTHERS: [usize; 8] = [1000, 1400, 2000, 2400, 3000, 5000, 6000, 7000];
+
+fn flush_full(f: &Field) {
+    for _ in 0..9 {
+        OTHERS.iter().for_each(|&size| f.free_all(&f.take_many::<160>(size)));
+    }
+    let session = freed_session(f);
+    (0..1000).for_each(|_| f.free(f.take(SIZE)));
+    spray_and_look(f, session, 64);
+}
+
+fn flush_buffers(f: &Field) {
+    f.free_all(&f.take_many::<10>(1_000_000));
+    let others = f.take_many::<10>(1_000_000);
+    let session = freed_session(f);
+    for other in others {
+        (0..100).for_each(|_| f.free(f.take(SIZE)));
+        f.free(other);
+    }
+    spray_and_look(f, session, 64);
+}
+
 fn flush_others(f: &Field) {
     let session = freed_session(f);
-    for size in [1000, 1400, 2000, 2400, 3000, 5000, 6000, 7000] {
+    for size in OTHERS {
         let all = f.take_many::<160>(size);
         f.free_all(&all);
     }

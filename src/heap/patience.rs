@@ -1,0 +1,165 @@
+//! Layer: heap. How long a freed slot waits: what must lie behind its group in the quarantine queue.
+
+use super::Heap;
+use super::bin::PHASE_BITS;
+use super::refill::View;
+use super::thread_heap::Entry;
+use crate::os::Os;
+use crate::policy::{Policy, Set};
+use crate::slab::group::Group;
+use crate::units::{KIB, MIB};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Bytes of frees of a class that must lie behind a slot before it is handed out again.
+pub(super) const QUARANTINE: usize = 256 * KIB;
+/// The same in objects, at least and at most.
+pub(super) const FEWEST: u32 = 8;
+const MOST: u32 = 4096;
+
+/// Bytes of slots with slabs to themselves that wait in a bin, beyond which [`FEWEST`] are enough.
+const MOST_SINGLE: u64 = 4 * MIB as u64;
+
+/// What must lie behind a queued group: so many frees of its class, or so many KiB of frees by its
+/// bin's clock and at least [`FEWEST`] of its class.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) frees: u32,
+    kib: u32,
+    /// The least of these that could have been drawn.
+    least_kib: u32,
+    /// The bin's clock now.
+    clock: u32,
+}
+
+impl Patience {
+    const NONE: Patience = Patience { frees: 0, kib: 0, least_kib: 0, clock: 0 };
+
+    /// The minimum of what could have been drawn.
+    pub(super) fn least(self, view: &View<'_>) -> Patience {
+        let frees = self.frees.min(quarantine(view.region.shape.slot as usize));
+        Patience { frees, kib: self.least_kib, ..self }
+    }
+}
+
+/// A heap's clocks of queued memory, in KiB, as they fit beside a group's phase.
+pub(super) const CLOCK: u32 = u32::MAX >> PHASE_BITS;
+
+/// Of all memory: for decay, and for slots that have slabs to themselves.
+pub(super) fn clock(entry: &Entry<'_>) -> u32 {
+    (entry.heap.queued.load(Relaxed) / KIB as u64) as u32 & CLOCK
+}
+
+/// What a group of this bin waits by: where slots share a slab, of such slots alone, or one freed
+/// buffer would be as much as the rest of the heap frees in a long time.
+pub(super) fn clock_of(entry: &Entry<'_>, view: &View<'_>) -> u32 {
+    if view.is_single() {
+        return clock(entry);
+    }
+    (entry.heap.queued_shared.load(Relaxed) / KIB as u64) as u32 & CLOCK
+}
+
+/// Bytes of slots that share slabs beyond which a heap's quarantine lets the oldest go.
+fn bound(entry: &Entry<'_>) -> u64 {
+    (MIB as u64).max(entry.heap.live.load(Relaxed) / 8)
+}
+
+/// Whether it has more.
+pub(super) fn is_over(entry: &Entry<'_>) -> bool {
+    entry.heap.quarantined.load(Relaxed) > bound(entry)
+}
+
+fn kib(bytes: u64) -> u32 {
+    (bytes / KIB as u64).min(u64::from(CLOCK)) as u32
+}
+
+fn behind(group: &Group<'_>, clock: u32) -> u32 {
+    let queued = group.own.phase.load(Relaxed) >> PHASE_BITS;
+    clock.wrapping_sub(queued) & CLOCK
+}
+
+/// The least number of frees of its class that lie behind a slot of this size before it can be
+/// handed out again; the actual number is drawn anew between this and twice this.
+///
+/// 8 of its class are enough once as many bytes were freed, in all classes whose slots share slabs
+/// (to 32 KiB), as the heap's quarantine of such may have: the larger of 1 MiB and an eighth of its
+/// live bytes. While it has more, 256 to 512 KiB, drawn in the same way. (Of slots with slabs to
+/// themselves: once that was freed in any class, or while more than 4 MiB of theirs wait.) What is
+/// freed counts when its group is queued, which is when a quarter of that is free.
+pub const fn quarantine(slot: usize) -> u32 {
+    let objects = match QUARANTINE.checked_div(slot) {
+        Some(objects) => objects as u32,
+        None => MOST,
+    };
+    if objects < FEWEST {
+        FEWEST
+    } else if objects > MOST {
+        MOST
+    } else {
+        objects
+    }
+}
+
+impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
+    /// How long the next one waits.
+    pub(super) fn draw_wait(&self, entry: &mut Entry<'f>, view: &View<'f>) {
+        let least = quarantine(view.region.shape.slot as usize);
+        let wait = least + entry.random().below::<O>(least);
+        view.bin.wait.store(wait, Relaxed);
+    }
+
+    /// What must lie behind a group of this bin before it leaves the queue.
+    pub(super) fn patience(&self, entry: &Entry<'f>, view: &View<'f>) -> Patience {
+        if !P::SET.has(Set::QUARANTINE) {
+            return Patience::NONE;
+        }
+        let least = quarantine(view.region.shape.slot as usize);
+        let frees = view.bin.wait.load(Relaxed).max(least);
+        let clock = clock_of(entry, view);
+        let bound = bound(entry);
+        let all = Patience { frees, kib: kib(bound), least_kib: kib(bound), clock };
+        // Of slots that share slabs all of a heap's quarantine together is bounded, of others each
+        // class's.
+        if view.is_single() {
+            let over = view.bytes(view.bin.waiting.load(Relaxed)) > MOST_SINGLE;
+            return Patience { frees: if over { FEWEST } else { frees }, ..all };
+        }
+        if !is_over(entry) {
+            return all;
+        }
+        // The oldest leave: as many bytes of all classes must lie behind them as otherwise of one.
+        let least_kib = (QUARANTINE / KIB) as u32;
+        let kib = least_kib.saturating_mul(frees).checked_div(least).unwrap_or(least_kib);
+        Patience { kib, least_kib, ..all }
+    }
+
+    /// Whether a queued group has waited long enough.
+    pub(super) fn has_served(
+        &self,
+        view: &View<'f>,
+        group: &Group<'f>,
+        patience: Patience,
+    ) -> bool {
+        let frees = self.age(view, group);
+        if frees >= patience.frees {
+            return true;
+        }
+        frees >= FEWEST && behind(group, patience.clock) >= patience.kib
+    }
+
+    /// KiB that the heap has queued since this slot was, which has a slab to itself.
+    pub(super) fn queued_behind(&self, entry: &Entry<'f>, group: &Group<'f>) -> u32 {
+        behind(group, clock(entry))
+    }
+
+    /// Frees of its class since the group was queued.
+    pub(super) fn age(&self, view: &View<'f>, group: &Group<'f>) -> u32 {
+        let queued_at = group.own.queued_at.load(Relaxed);
+        (view.bin.freed.load(Relaxed) as u32).wrapping_sub(queued_at)
+    }
+
+    /// The shortest wait.
+    pub(super) fn pressed(&self) -> Patience {
+        let frees = if P::SET.has(Set::QUARANTINE) { FEWEST } else { 0 };
+        Patience { frees, ..Patience::NONE }
+    }
+}

@@ -266,6 +266,35 @@ fn a_fork_in_a_handler_does_not_wait_for_guests() {
     });
 }
 
+/// A handler that interrupted the holder of a region's lock gives slabs back: they are free when the
+/// lock is taken next.
+#[test]
+fn slabs_that_come_back_in_a_handler_are_not_lost() {
+    alone("slabs_that_come_back_in_a_handler_are_not_lost", || {
+        let heap = started();
+        let some = || heap.allocate(REQUEST).expect("no misuse").expect("memory").addr().get();
+        // SAFETY: each is allocated above, freed once and used by nobody.
+        let free = |at| unsafe { heap.free(at, Some(REQUEST)) }.expect("no misuse");
+        let objects: std::vec::Vec<_> = (0..5000).map(|_| some()).collect();
+        let plan = heap.plan();
+        // A sample may lie elsewhere.
+        let mut numbers = objects.iter().map(|at| at.wrapping_sub(plan.slots) >> plan.region_shift);
+        let number = numbers.rfind(|&number| number < plan.regions).expect("in a region");
+        objects.into_iter().for_each(free);
+        // What was freed waits for frees of its class.
+        heap.trim().expect("no misuse");
+        (0..200).for_each(|_| free(some()));
+        let interrupted = heap.shared().region[number].lock.acquire::<Linux>(Rank::Region);
+        heap.trim().expect("no misuse");
+        drop(interrupted);
+        let lost = heap.lost_slabs();
+        assert!(lost > 5, "{lost} came back meanwhile");
+        (0..5000).for_each(|_| _ = some());
+        assert_eq!(heap.lost_slabs(), 0);
+        heap.verify().expect("every invariant");
+    });
+}
+
 /// A fork while the thread is inside of its own heap: the child's thread gets another, and the
 /// call that was interrupted ends in the old one.
 #[test]

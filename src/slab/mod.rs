@@ -12,6 +12,8 @@ pub mod memory;
 pub mod meta;
 #[cfg(not(loom))]
 mod opening;
+#[cfg(not(loom))]
+mod orphans;
 pub mod pool;
 #[cfg(not(loom))]
 pub mod provider;

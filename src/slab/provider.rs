@@ -9,6 +9,7 @@
 use super::ground::Ground;
 use super::lock::{Lock, Rank};
 use super::meta::{Backing, OPEN, header};
+use super::orphans::Orphans;
 use super::window::{MOST_STEP, Window};
 use crate::geometry::{Region, SlabId};
 use crate::os::Os;
@@ -27,6 +28,8 @@ pub struct RegionState {
     pub frontier: AtomicU32,
     /// Slabs that were given back: so many first cells of the array that the headers hold.
     returned: AtomicU32,
+    /// Slabs that came back in signal handlers that could not wait for the lock.
+    orphans: Orphans,
     /// Slabs that nobody has had.
     window: Window,
     /// Metadata bytes that are mapped.
@@ -69,6 +72,7 @@ impl RegionState {
     ) -> Option<(SlabId, bool)> {
         let slab = {
             let _held = self.lock.acquire::<O>(Rank::Region)?;
+            self.orphans.take(region, |slab| self.push(region, slab));
             let pick = match self.pick::<O, P>(region, ground, random) {
                 None if self.grow::<O, P>(region, ground) => {
                     self.pick::<O, P>(region, ground, random)
@@ -83,8 +87,11 @@ impl RegionState {
         }
         // Could not be opened: mappings, memory or address space ran out. A new step without
         // guards may still be had where only mappings did; only this once, since it may have been
-        // one of the others. A handler that may not wait for the lock leaves the slab out of use.
-        let _held = self.lock.acquire::<O>(Rank::Region)?;
+        // one of the others.
+        let Some(_held) = self.lock.acquire::<O>(Rank::Region) else {
+            self.orphans.put(region, slab);
+            return None;
+        };
         self.push(region, slab);
         if !self.grow::<O, P>(region, &Ground { most_mappings: 0, ..*ground }) {
             return None;
@@ -106,10 +113,10 @@ impl RegionState {
             self.decommitted.fetch_sub(1, Relaxed);
         }
         header(region, slab).owner.store(0, Release);
-        if let Some(_held) = self.lock.acquire::<O>(Rank::Region) {
-            self.push(region, slab);
+        match self.lock.acquire::<O>(Rank::Region) {
+            Some(_held) => self.push(region, slab),
+            None => self.orphans.put(region, slab),
         }
-        // Otherwise a signal handler interrupted this very lock: the slab stays out of use.
     }
 
     /// Closes a slab that is all zero and stays its owner's, where that costs no mapping.

@@ -248,17 +248,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
     }
 
-    /// Takes an abandoned heap out of the pool to look after it; `after` gives it back.
-    pub(super) fn borrow_abandoned(&self) -> Option<(usize, Entry<'f>)> {
-        let number = self.shared().pool().take()?;
-        // SAFETY: taken out of the pool, so nobody else enters it until it is put back.
-        Some((number, unsafe { self.frozen.heap(number).enter_held() }))
-    }
-
-    /// The same with this one, if it is in the pool.
+    /// Takes this heap out of the pool, if it is in, to look after it; it is given back afterwards.
     pub(super) fn borrow_this(&self, number: usize) -> Option<Entry<'f>> {
         let taken = self.shared().pool().take_this(number);
-        // SAFETY: as above.
+        // SAFETY: taken out of the pool, so nobody else enters it until it is put back.
         taken.then(|| unsafe { self.frozen.heap(number).enter_held() })
     }
 

@@ -67,24 +67,14 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(seen)
     }
 
-    /// Takes abandoned heaps out one after the other and puts them back at the end; the walk is
-    /// recursive so that it needs no list of them, and bounded.
     fn verify_abandoned(&self, seen: &mut Verified) -> Outcome<()> {
-        fn walk<O: Os, P: Policy>(
-            heap: &Heap<'_, O, P>,
-            seen: &mut Verified,
-            depth: usize,
-        ) -> Outcome<()> {
-            if depth == 64 {
-                return Ok(());
-            }
-            let Some((number, mut entry)) = heap.borrow_abandoned() else { return Ok(()) };
-            let outcome =
-                heap.verify_heap(&mut entry, seen).and_then(|()| walk(heap, seen, depth + 1));
-            heap.return_abandoned(number, entry);
-            outcome
+        for number in 1 + GUESTS..self.shared().heaps.load(Relaxed) as usize {
+            let Some(mut entry) = self.borrow_this(number) else { continue };
+            let outcome = self.verify_heap(&mut entry, seen);
+            self.return_abandoned(number, entry);
+            outcome?;
         }
-        walk(self, seen, 0)
+        Ok(())
     }
 
     fn verify_heap(&self, entry: &mut Entry<'f>, seen: &mut Verified) -> Outcome<()> {

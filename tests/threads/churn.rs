@@ -51,6 +51,27 @@ fn a_hundred_at_a_time() {
     });
 }
 
+/// However many threads have ended, no heap of theirs is left out.
+#[test]
+fn the_walk_has_every_heap() {
+    child::run("churn::the_walk_has_every_heap", || {
+        let gate = std::sync::Arc::new(std::sync::Barrier::new(150));
+        let all: Vec<_> = (0..150)
+            .map(|i| {
+                let gate = gate.clone();
+                std::thread::spawn(move || {
+                    short_life(i);
+                    gate.wait();
+                })
+            })
+            .collect();
+        // Each with its exit handlers, which the end of a scope does not wait for.
+        all.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        let seen = casemate::verify().expect("every invariant");
+        assert!(seen.heaps > 150, "{}", seen.heaps);
+    });
+}
+
 /// What a thread leaves behind is freed by others, and taken up by its heap's next owner.
 #[test]
 fn objects_outlive_their_threads() {

@@ -73,7 +73,7 @@ pub struct Object {
 pub fn look_through(program: &Path, library: &Library) -> Result<Object, Failure> {
     let mut path = program.to_owned();
     // As many as the kernel allows.
-    for _ in 0..5 {
+    for depth in 0..5 {
         let file = match File::open(&path) {
             Ok(file) => file,
             // May be executed but not read: it cannot be told what it is.
@@ -84,9 +84,14 @@ pub fn look_through(program: &Path, library: &Library) -> Result<Object, Failure
             path = next;
             continue;
         }
+        // `execvp` gives to the shell what the kernel refuses; an interpreter it does not.
+        if depth == 0 && is_for_the_shell(&file) {
+            path = SHELL.into();
+            continue;
+        }
         let shown = path.display();
         let object = read(&file).ok_or_else(|| {
-            let why = format!("{shown}: is neither an ELF program nor a script with a #! line");
+            let why = format!("{shown}: is neither an ELF program nor a script");
             Failure::with(Failure::NOT_EXECUTABLE, why)
         })?;
         object.refuse(&path, library)?;
@@ -167,6 +172,18 @@ fn script(file: &File) -> Option<PathBuf> {
     let line = start.get(..length)?.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     Some(PathBuf::from(OsStr::from_bytes(words.next()?)))
+}
+
+/// What executes scripts that do not name an interpreter, as in `execvp` of the C library.
+const SHELL: &str = "/bin/sh";
+
+/// A script without a `#!` line: its first line is text. Shells look for the same.
+fn is_for_the_shell(file: &File) -> bool {
+    let mut start = [0; 256];
+    let Ok(length) = file.read_at(&mut start, 0) else { return false };
+    let text = start.get(..length).unwrap_or_default();
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    !text.starts_with(&elf::ELFMAG) && !line.contains(&0)
 }
 
 /// Reads the headers; `None` if it is no ELF program or library, or a damaged one.

@@ -46,6 +46,28 @@ fn scripts_are_looked_through() {
     assert!(ended.said.contains("heap report, 1 process\n"), "{}", ended.said);
 }
 
+/// The shell runs what names no interpreter, with its arguments, as `execvp` has it.
+#[test]
+fn scripts_without_an_interpreter() {
+    let scratch = Scratch::new("plain");
+    let make = |name: &str, contents: &[u8]| {
+        let path = scratch.0.join(name);
+        std::fs::write(&path, contents).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    };
+    let plain = make("plain", b"# no interpreter\nexit $(($1 + $2))\n");
+    let ended = Run::of(casemate(&["run", "--stats", "--", plain.to_str().unwrap(), "40", "2"]));
+    assert_eq!(ended.output.status.code(), Some(42), "{}", ended.said);
+    assert!(ended.said.contains("heap report, 1 process\n"), "{}", ended.said);
+    let data = make("data", b"\x01\x00\x02\x00\nexit 0\n");
+    assert!(refused(&data).contains("neither an ELF program nor a script"));
+    // The kernel looks at the first line of the outer one only, and at what that names.
+    let inner = make("inner", b"exit 0\n");
+    let outer = make("outer", format!("#!{}\n", inner.display()).as_bytes());
+    assert!(refused(&outer).contains("neither an ELF program nor a script"));
+}
+
 #[test]
 fn programs_that_gain_privileges() {
     let scratch = Scratch::new("privileges");

@@ -16,6 +16,10 @@ pub(super) const QUARANTINE: usize = 256 * KIB;
 pub(super) const FEWEST: u32 = 8;
 const MOST: u32 = 4096;
 
+/// The part of its bound that must lie behind a slot while a heap holds back more than that: 256 KiB
+/// at least, as much as otherwise of one class.
+const OVER: u32 = 4;
+
 /// Bytes of slots with slabs to themselves that wait in a bin, beyond which [`FEWEST`] are enough.
 const MOST_SINGLE: u64 = 4 * MIB as u64;
 
@@ -89,7 +93,7 @@ fn behind(group: &Group<'_>, clock: u32) -> u32 {
 ///
 /// 8 of its class are enough once as many bytes were freed, in all classes whose slots share slabs
 /// (to 32 KiB), as the heap's quarantine of such may have: the larger of 1 MiB and an eighth of its
-/// live bytes. While it has more, 256 to 512 KiB, drawn in the same way. (Of slots with slabs to
+/// live bytes. While it holds back more, a quarter to half of that, drawn in the same way. (Of slots with slabs to
 /// themselves: once that was freed in any class, or while more than 4 MiB of theirs wait.) What is
 /// freed counts when its group is queued, which is when a quarter of that is free.
 pub const fn quarantine(slot: usize) -> u32 {
@@ -133,9 +137,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if !is_over(entry, view) {
             return all;
         }
-        // The oldest leave: as many bytes of all classes must lie behind them as otherwise of one.
-        let least_kib = (QUARANTINE / KIB) as u32;
-        let kib = least_kib.saturating_mul(frees).checked_div(least).unwrap_or(least_kib);
+        // The oldest leave, of all classes together: what lies behind them is drawn as above.
+        let least_kib = all.kib / OVER;
+        let kib = u64::from(least_kib) * u64::from(frees) / u64::from(least).max(1);
+        let kib = kib.min(u64::from(CLOCK)) as u32;
         Patience { kib, least_kib, ..all }
     }
 

@@ -59,11 +59,6 @@ pub struct Bin {
     pub listed: AtomicU64,
     /// Frees by other threads among `freed`.
     pub remote: AtomicU64,
-    // For want of room elsewhere.
-    /// Of `freed`, those that some snapshot had, modulo 2^32.
-    pub noted: AtomicU32,
-    /// Freed slots that no snapshot had at the last look.
-    pub pending: AtomicU32,
 
     // Second line.
     magazine: UnsafeCell<[u8; 64]>,
@@ -116,8 +111,6 @@ impl Bin {
         freed: AtomicU64::new(0),
         listed: AtomicU64::new(0),
         remote: AtomicU64::new(0),
-        noted: AtomicU32::new(0),
-        pending: AtomicU32::new(0),
         magazine: UnsafeCell::new([0; 64]),
         oldest: AtomicU32::new(0),
         youngest: AtomicU32::new(0),
@@ -202,11 +195,6 @@ impl Bin {
     pub fn live(&self) -> u64 {
         let handed = self.listed.load(Relaxed).wrapping_sub(u64::from(self.count.load(Relaxed)));
         handed.saturating_sub(self.freed.load(Relaxed))
-    }
-
-    /// Freed slots that no snapshot has had.
-    pub fn unnoted(&self) -> u32 {
-        (self.freed.load(Relaxed) as u32).wrapping_sub(self.noted.load(Relaxed))
     }
 
     /// Adds to a counter that only the owner writes.

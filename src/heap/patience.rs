@@ -1,7 +1,7 @@
 //! Layer: heap. How long a freed slot waits: what must lie behind its group in the quarantine queue.
 
 use super::Heap;
-use super::bin::{Bin, PHASE_BITS};
+use super::bin::PHASE_BITS;
 use super::refill::View;
 use super::thread_heap::Entry;
 use crate::os::Os;
@@ -67,16 +67,9 @@ fn bound(entry: &Entry<'_>) -> u64 {
     (MIB as u64).max(entry.heap.live.load(Relaxed) / 8)
 }
 
-/// Whether it has more: what waits, and what was freed since the snapshot of its group or before
-/// there was one, in this bin now and in the others when they last looked.
-pub(super) fn is_over(entry: &Entry<'_>, view: &View<'_>) -> bool {
-    let now = view.bin.unnoted();
-    let before = view.bin.pending.load(Relaxed);
-    view.bin.pending.store(now, Relaxed);
-    let pending = &entry.heap.pending;
-    Bin::add(pending, view.bytes(u64::from(now)));
-    Bin::subtract(pending, view.bytes(u64::from(before)));
-    entry.heap.quarantined.load(Relaxed) + pending.load(Relaxed) > bound(entry)
+/// Whether it has more.
+pub(super) fn is_over(entry: &Entry<'_>) -> bool {
+    entry.heap.quarantined.load(Relaxed) > bound(entry)
 }
 
 fn kib(bytes: u64) -> u32 {
@@ -134,7 +127,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let over = view.bytes(view.bin.waiting.load(Relaxed)) > MOST_SINGLE;
             return Patience { frees: if over { FEWEST } else { frees }, ..all };
         }
-        if !is_over(entry, view) {
+        if !is_over(entry) {
             return all;
         }
         // The oldest leave, of all classes together: what lies behind them is drawn as above.

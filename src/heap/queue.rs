@@ -54,7 +54,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // Each freed slot counts once.
         let more = u64::from((set & !group.own.waiting.load(Relaxed)).count_ones());
         Bin::add(&view.bin.waiting, more);
-        view.bin.noted.store(view.bin.noted.load(Relaxed).wrapping_add(more as u32), Relaxed);
         Bin::add(&entry.heap.queued, view.bytes(more));
         if !view.is_single() {
             Bin::add(&entry.heap.queued_shared, view.bytes(more));

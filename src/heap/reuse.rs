@@ -50,7 +50,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // As much as can be drawn, so that what waits is not retired for a short draw; over the
         // bound, little more than what is in use.
         let most = 2 * quarantine(view.region.shape.slot as usize);
-        let wait = if is_over(entry, view) { FEWEST } else { most };
+        let wait = if is_over(entry) { FEWEST } else { most };
         let keep = u64::from(wait) + u64::from(view.region.shape.group_slots) * 2 + live / 8;
         for _ in 0..4 {
             if view.bin.waiting.load(Relaxed) <= keep {

@@ -49,8 +49,6 @@ pub struct ThreadHeap {
     pub decay: AtomicU32,
     /// Bytes in quarantine of slots that share their slabs with others.
     pub quarantined: AtomicU64,
-    /// The same of freed slots that no snapshot had when their bins last looked.
-    pub pending: AtomicU64,
     /// Bytes of slots ever put into quarantine.
     pub queued: AtomicU64,
     /// Those of slots that share their slabs.
@@ -109,7 +107,6 @@ impl ThreadHeap {
         events: AtomicU32::new(0),
         decay: AtomicU32::new(0),
         quarantined: AtomicU64::new(0),
-        pending: AtomicU64::new(0),
         queued: AtomicU64::new(0),
         queued_shared: AtomicU64::new(0),
         live: AtomicU64::new(0),

@@ -80,18 +80,16 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     fn verify_heap(&self, entry: &mut Entry<'f>, seen: &mut Verified) -> Outcome<()> {
         seen.heaps += 1;
         self.fold_inbox(entry)?;
-        let (mut quarantined, mut pending) = (0, 0);
+        let mut quarantined = 0;
         for number in 0..self.plan().regions {
             let view = self.view(entry, number)?;
             self.verify_queue(&view)?;
             self.verify_slabs(entry, &view, seen)?;
             if !view.is_single() {
                 quarantined += view.bytes(view.bin.waiting.load(Relaxed));
-                pending += view.bytes(u64::from(view.bin.pending.load(Relaxed)));
             }
         }
-        let heap = entry.heap;
-        if (quarantined, pending) != (heap.quarantined.load(Relaxed), heap.pending.load(Relaxed)) {
+        if quarantined != entry.heap.quarantined.load(Relaxed) {
             return Err(crate::violation::Violation::new(Kind::Metadata));
         }
         Ok(())
@@ -138,7 +136,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     fn verify_slabs(&self, entry: &Entry<'f>, view: &View<'f>, seen: &mut Verified) -> Outcome<()> {
         let (mut slabs, mut partial, mut empty) = (0, 0, 0);
-        let (mut live, mut waiting, mut unnoted) = (0u64, 0u64, 0u32);
+        let (mut live, mut waiting) = (0u64, 0u64);
         let mut next = Link(view.bin.slabs.load(Relaxed));
         while let Some(slab) = next.slab() {
             let head = header(view.region, slab);
@@ -157,12 +155,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 expect(view, !is_spare || waits.load(Relaxed) == 0)?;
                 expect(view, in_list || served.load(Relaxed) == 0)?;
                 waiting += u64::from(waits.load(Relaxed).count_ones());
-                if !is_spare {
-                    let listed = if phase == Phase::Active { view.bin.loaded() } else { 0 };
-                    let used = group.own.live.load(Relaxed) | listed;
-                    let noted = waits.load(Relaxed) | served.load(Relaxed);
-                    unnoted += (view.all(at) & !used & !noted).count_ones();
-                }
                 if head.state.load(Relaxed) & OPEN == 0 {
                     // Given back while it waits.
                     expect(view, view.is_single() && phase == Phase::Queued)?;
@@ -179,7 +171,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         expect(view, slabs == view.bin.slab_count.load(Relaxed))?;
         expect(view, waiting == view.bin.waiting.load(Relaxed))?;
-        expect(view, unnoted == view.bin.unnoted())?;
         expect(view, empty == view.bin.empty.load(Relaxed))?;
         expect(view, view.bin.fewest.load(Relaxed) <= empty)?;
         self.verify_spares(view, Spares::All, empty)?;

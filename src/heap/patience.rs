@@ -16,8 +16,8 @@ pub(super) const QUARANTINE: usize = 256 * KIB;
 pub(super) const FEWEST: u32 = 8;
 const MOST: u32 = 4096;
 
-/// The part of its bound that must lie behind a slot while a heap holds back more than that: 256 KiB
-/// at least, as much as otherwise of one class.
+/// The part of its bound that must lie behind a slot while more than that waits: 256 KiB at least, as
+/// much as otherwise of one class.
 const OVER: u32 = 4;
 
 /// Bytes of slots with slabs to themselves that wait in a bin, beyond which [`FEWEST`] are enough.
@@ -86,7 +86,7 @@ fn behind(group: &Group<'_>, clock: u32) -> u32 {
 ///
 /// 8 of its class are enough once as many bytes were freed, in all classes whose slots share slabs
 /// (to 32 KiB), as the heap's quarantine of such may have: the larger of 1 MiB and an eighth of its
-/// live bytes. While it holds back more, a quarter to half of that, drawn in the same way. (Of slots with slabs to
+/// live bytes. While more than that waits, a quarter to half of that, drawn in the same way. (Of slots with slabs to
 /// themselves: once that was freed in any class, or while more than 4 MiB of theirs wait.) What is
 /// freed counts when its group is queued, which is when a quarter of that is free.
 pub const fn quarantine(slot: usize) -> u32 {

@@ -86,9 +86,9 @@ fn behind(group: &Group<'_>, clock: u32) -> u32 {
 ///
 /// 8 of its class are enough once as many bytes were freed, in all classes whose slots share slabs
 /// (to 32 KiB), as the heap's quarantine of such may have: the larger of 1 MiB and an eighth of its
-/// live bytes. While more than that waits, a quarter to half of that, drawn in the same way. (Of slots with slabs to
-/// themselves: once that was freed in any class, or while more than 4 MiB of theirs wait.) What is
-/// freed counts when its group is queued, which is when a quarter of that is free.
+/// live bytes. While more than that waits, a quarter to half of that, drawn in the same way. (Of
+/// slots with slabs to themselves: once that was freed in any class, or while more than 4 MiB of
+/// theirs wait.) What is freed counts when its group is queued: when a quarter of that is free.
 pub const fn quarantine(slot: usize) -> u32 {
     let objects = match QUARANTINE.checked_div(slot) {
         Some(objects) => objects as u32,

@@ -88,6 +88,12 @@ impl Shape {
         }
     }
 
+    /// Whether each slot has a slab to itself.
+    #[inline]
+    pub const fn is_single(&self) -> bool {
+        self.slots == 1
+    }
+
     /// Slots of this group of a slab.
     #[inline]
     pub const fn slots_of(&self, group: usize) -> usize {

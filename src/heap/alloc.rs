@@ -153,7 +153,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         if object.is_none() && self.heed_limit() != heeded {
             object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
         }
-        if object.is_some() || !self.give_way(request.size)? {
+        if object.is_some() || !self.give_way(request.size.max(request.align))? {
             return Ok(object);
         }
         large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)

@@ -19,19 +19,19 @@ use crate::slab::recycler;
 use crate::units::{KIB, MIB};
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Bytes that the heap queues until a slot's memory decays, at least; and in slots of its size. A
+/// Bytes that the heap frees until a slot's memory decays, at least; and in slots of its size. A
 /// program that uses one class only has a slot back after 8 to 16 frees.
 const LEAST: usize = 48 * MIB;
 /// See [`LEAST`].
 const SLOTS: usize = 12;
 
-/// Bytes that the heap queues until an empty slab that was not needed meanwhile is given back:
+/// Bytes that the heap frees until an empty slab that was not needed meanwhile is given back:
 /// twice as many as it has had in use of late, within these. So what a burst leaves is less than
 /// twice the most of them.
 const UNUSED: core::ops::RangeInclusive<u64> = 16 * MIB as u64..=64 * MIB as u64;
 /// Bytes from which on a slot takes the pages of others, and gives its own.
 const GATHER: usize = 128 * KIB;
-/// KiB that the heap queues after a bin's last slot until that one gives its pages: others of the
+/// KiB that the heap frees after a bin's last slot until that one gives its pages: others of the
 /// bin will be handed out before it, and a class that is used in turn would move its own around.
 const IDLE: u32 = 1024;
 /// Slabs given back at once, at most.
@@ -85,7 +85,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
-    /// Gives back empty slabs that the bin did not need while the heap queued [`UNUSED`] bytes: the
+    /// Gives back empty slabs that the bin did not need while the heap freed [`UNUSED`] bytes: the
     /// fewest that it had at any time since.
     pub(super) fn relieve(&self, entry: &Entry<'f>, view: &View<'f>) -> Outcome<()> {
         let now = clock(entry);
@@ -132,7 +132,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     fn idle_slot(&self, entry: &Entry<'f>) -> Outcome<Option<(View<'f>, GroupId)>> {
         let mut best: Option<(u32, View<'f>, GroupId)> = None;
         for (number, region) in self.plan().region.iter().enumerate().take(self.plan().regions) {
-            if region.shape.slots != 1 || (region.shape.data as usize) < GATHER {
+            if !region.shape.is_single() || (region.shape.data as usize) < GATHER {
                 continue;
             }
             let view = self.view(entry, number)?;

@@ -172,6 +172,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         group.release_to(live, slot);
         Bin::add(&bin.freed, 1);
+        entry.heap.count_freed(&region.shape, 1);
         let until = group.own.until.load(Relaxed).wrapping_sub(1);
         group.own.until.store(until, Relaxed);
         Some(if until == 0 { Freed::Ripe } else { Freed::Done })

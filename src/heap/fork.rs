@@ -184,7 +184,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                     // Without a store where there is nothing: each would copy a page.
                     let done = group.fold_if_any().map_err(|kind| view.fail(kind, base))?;
                     if done != 0 {
-                        self.recount(&view, &group, at, done);
+                        self.recount(entry, &view, &group, at, done);
                     }
                 }
             }
@@ -194,12 +194,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     fn recount(
         &self,
+        entry: &Entry<'f>,
         view: &View<'f>,
         group: &crate::slab::group::Group<'f>,
         at: usize,
         done: u64,
     ) {
-        self.count_folded(view, done);
+        self.count_folded(entry, view, done);
         if super::bin::Phase::of(group.own.phase.load(Relaxed)) == super::bin::Phase::Idle {
             // The countdown ends at the next free at the latest.
             let free = (view.all(at) & !group.own.live.load(Relaxed)).count_ones();

@@ -139,6 +139,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.memory(found).wipe_for::<P>(self.plan().features.avx2);
         found.group.release_owned(slot);
         Bin::add(&bin.freed, 1);
+        entry.heap.count_freed(&found.region.shape, 1);
         // Counts down to the moment the group is ripe, or is worth another look.
         let until = found.group.own.until.load(Relaxed).wrapping_sub(1);
         found.group.own.until.store(until, Relaxed);

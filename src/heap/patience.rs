@@ -45,12 +45,12 @@ impl Patience {
     }
 }
 
-/// A heap's clocks of queued memory, in KiB, as they fit beside a group's phase.
+/// A heap's clocks of freed memory, in KiB, as they fit beside a group's phase.
 pub(super) const CLOCK: u32 = u32::MAX >> PHASE_BITS;
 
 /// Of all memory: for decay, and for slots that have slabs to themselves.
 pub(super) fn clock(entry: &Entry<'_>) -> u32 {
-    (entry.heap.queued.load(Relaxed) / KIB as u64) as u32 & CLOCK
+    (entry.heap.freed() / KIB as u64) as u32 & CLOCK
 }
 
 /// What a group of this bin waits by: where slots share a slab, of such slots alone, or one freed
@@ -59,7 +59,7 @@ pub(super) fn clock_of(entry: &Entry<'_>, view: &View<'_>) -> u32 {
     if view.is_single() {
         return clock(entry);
     }
-    (entry.heap.queued_shared.load(Relaxed) / KIB as u64) as u32 & CLOCK
+    (entry.heap.freed_shared.load(Relaxed) / KIB as u64) as u32 & CLOCK
 }
 
 /// Bytes of slots that share slabs beyond which a heap's quarantine lets the oldest go.
@@ -88,7 +88,8 @@ fn behind(group: &Group<'_>, clock: u32) -> u32 {
 /// (to 32 KiB), as the heap's quarantine of such may have: the larger of 1 MiB and an eighth of its
 /// live bytes. While more than that waits, a quarter to half of that, drawn in the same way. (Of
 /// slots with slabs to themselves: once that was freed in any class, or while more than 4 MiB of
-/// theirs wait.) What is freed counts when its group is queued: when a quarter of that is free.
+/// theirs wait.) Each free counts once, when its owner knows of it. Not so long wait what is reused
+/// because nothing else is to be had, and what `trim` gives back: 8 frees of their class.
 pub const fn quarantine(slot: usize) -> u32 {
     let objects = match QUARANTINE.checked_div(slot) {
         Some(objects) => objects as u32,
@@ -148,10 +149,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if frees >= patience.frees {
             return true;
         }
-        frees >= FEWEST && behind(group, patience.clock) >= patience.kib
+        frees >= FEWEST && behind(group, patience.clock) > patience.kib
     }
 
-    /// KiB that the heap has queued since this slot was, which has a slab to itself.
+    /// KiB that the heap has freed since this slot was queued, which has a slab to itself.
     pub(super) fn queued_behind(&self, entry: &Entry<'f>, group: &Group<'f>) -> u32 {
         behind(group, clock(entry))
     }
@@ -162,9 +163,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         (view.bin.freed.load(Relaxed) as u32).wrapping_sub(queued_at)
     }
 
-    /// The shortest wait.
-    pub(super) fn pressed(&self) -> Patience {
-        let frees = if P::SET.has(Set::QUARANTINE) { FEWEST } else { 0 };
-        Patience { frees, ..Patience::NONE }
+    /// So many frees of the class.
+    pub(super) fn after(&self, frees: u32) -> Patience {
+        let frees = if P::SET.has(Set::QUARANTINE) { frees } else { 0 };
+        Patience { frees, kib: CLOCK, least_kib: CLOCK, clock: 0 }
     }
 }

@@ -7,7 +7,7 @@ use super::Heap;
 use super::Outcome;
 use super::bin::{Bin, PHASE_BITS, Phase};
 use super::list::{List, after};
-use super::patience::{Patience, QUARANTINE, clock_of, quarantine};
+use super::patience::{FEWEST, Patience, QUARANTINE, clock_of, quarantine};
 use super::refill::{NEVER, Source, View, ripe_at};
 use super::thread_heap::Entry;
 use crate::geometry::GroupId;
@@ -54,9 +54,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // Each freed slot counts once.
         let more = u64::from((set & !group.own.waiting.load(Relaxed)).count_ones());
         Bin::add(&view.bin.waiting, more);
-        Bin::add(&entry.heap.queued, view.bytes(more));
         if !view.is_single() {
-            Bin::add(&entry.heap.queued_shared, view.bytes(more));
             Bin::add(&entry.heap.quarantined, view.bytes(more));
         }
         Bin::subtract(&entry.heap.live, view.bytes(more));
@@ -119,7 +117,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         entry: &mut Entry<'f>,
         view: &View<'f>,
     ) -> Option<(GroupId, Source)> {
-        self.next_after(entry, view, self.pressed(), true)
+        self.next_after(entry, view, self.after(FEWEST), true)
     }
 
     fn next_after(

@@ -133,7 +133,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             if moved.is_none() && self.heed_limit() != heeded {
                 moved = large::resize::<O, P>(&self.grounds(), at, old, new)?;
             }
-            if moved.is_some() || !self.give_way(new.size)? {
+            if moved.is_some() || !self.give_way(new.size.max(new.align))? {
                 return Ok(moved);
             }
             return large::resize::<O, P>(&self.grounds(), at, old, new);

@@ -30,11 +30,21 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     pub(super) fn ripen(&self, entry: &mut Entry<'f>, found: &Found<'f>) -> Outcome<()> {
         let view = self.view(entry, found.number)?;
         let id = view.region.group_id(found.id.slab, found.id.group as usize);
-        match Phase::of(found.group.own.phase.load(Relaxed)) {
+        let phase = || Phase::of(found.group.own.phase.load(Relaxed));
+        if let Phase::Active | Phase::Spare = phase() {
+            return Err(view.fail(Kind::Metadata, found.at));
+        }
+        // What others freed before counts before. That may have let this group go, to another heap
+        // even; only this one writes its own number.
+        self.fold_inbox(entry)?;
+        if found.group.others.owner.load(Relaxed) != entry.heap.index.load(Relaxed) {
+            return self.tidy(entry, &view);
+        }
+        match phase() {
             Phase::Idle => self.enqueue(entry, &view, id)?,
             // So much more of it is free that it is worth a look, and others.
             Phase::Queued => self.freshen(entry, &view, &found.group, found.id.group as usize),
-            Phase::Active | Phase::Spare => return Err(view.fail(Kind::Metadata, found.at)),
+            Phase::Active | Phase::Spare => {}
         }
         self.tidy(entry, &view)
     }
@@ -73,15 +83,20 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view.bin.queued.store(view.bin.queued.load(Relaxed).saturating_sub(1), Relaxed);
     }
 
-    /// The same for all that have waited the shortest time, for when memory is short.
-    pub(super) fn tidy_pressed(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
+    /// The same for all that have waited for so many frees of their class.
+    pub(super) fn tidy_after(
+        &self,
+        entry: &mut Entry<'f>,
+        view: &View<'f>,
+        frees: u32,
+    ) -> Outcome<()> {
         let (mut before, mut next) = (None, view.first(List::Waiting));
         for _ in 0..view.bin.queued.load(Relaxed) {
             let Some(id) = next else { break };
             let (_, _, group) = view.group(id);
             next = after(&group);
             // One whose snapshot was made anew may stand before older ones.
-            if P::SET.has(Set::QUARANTINE) && self.age(view, &group) < FEWEST {
+            if P::SET.has(Set::QUARANTINE) && self.age(view, &group) < frees {
                 before = Some(id);
                 continue;
             }
@@ -91,7 +106,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if view.is_single() {
             self.decommit_all(view)?;
         }
-        let pressed = self.pressed();
+        let pressed = self.after(frees);
         let groups = view.bin.slab_count.load(Relaxed) * u32::from(view.region.shape.groups);
         for _ in 0..groups {
             self.retire_waited(entry, view, pressed)?;
@@ -125,7 +140,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view: &View<'f>,
         id: GroupId,
     ) -> Outcome<()> {
-        self.fold_group(view, id)?;
+        self.fold_group(entry, view, id)?;
         let (_, at, group) = view.group(id);
         self.promote(entry, view, &group, at);
         self.place(entry, view, id)

@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "the gate hands out the random stream, which is not atomic")]
 
 use super::bin::Bin;
-use crate::geometry::MOST_REGIONS;
+use crate::geometry::{MOST_REGIONS, Shape};
 use crate::os::{Os, Thread};
 use crate::policy::{Policy, Set};
 use crate::rng::Stream;
@@ -47,17 +47,17 @@ pub struct ThreadHeap {
     pub events: AtomicU32,
     /// The next region to look for memory that has waited for long.
     pub decay: AtomicU32,
-    /// Bytes in quarantine of slots that share their slabs with others.
+    /// Bytes freed ever of slots that share their slabs with others.
+    pub freed_shared: AtomicU64,
+    /// Those of slots that have slabs to themselves.
+    pub freed_single: AtomicU64,
+    /// Bytes in quarantine of slots that share their slabs: in snapshots that wait.
     pub quarantined: AtomicU64,
-    /// Bytes of slots ever put into quarantine.
-    pub queued: AtomicU64,
-    /// Those of slots that share their slabs.
-    pub queued_shared: AtomicU64,
     /// Bytes of slots handed out and not yet queued for reuse.
     pub live: AtomicU64,
     /// The most of those of late.
     pub peak: AtomicU64,
-    /// [`queued`](ThreadHeap::queued) when that was last measured anew.
+    /// [`freed`](ThreadHeap::freed) when that was last measured anew.
     pub peak_since: AtomicU64,
     random: UnsafeCell<MaybeUninit<Stream>>,
     /// Serialises guests.
@@ -106,9 +106,9 @@ impl ThreadHeap {
         standing: AtomicU32::new(0),
         events: AtomicU32::new(0),
         decay: AtomicU32::new(0),
+        freed_shared: AtomicU64::new(0),
+        freed_single: AtomicU64::new(0),
         quarantined: AtomicU64::new(0),
-        queued: AtomicU64::new(0),
-        queued_shared: AtomicU64::new(0),
         live: AtomicU64::new(0),
         peak: AtomicU64::new(0),
         peak_since: AtomicU64::new(0),
@@ -169,13 +169,25 @@ impl ThreadHeap {
 
     /// Looks how much is in use. What was most is forgotten when four times as much was freed.
     pub fn measure_peak(&self) {
-        let (live, queued) = (self.live.load(Relaxed), self.queued.load(Relaxed));
+        let (live, freed) = (self.live.load(Relaxed), self.freed());
         let peak = self.peak.load(Relaxed);
-        let is_old = queued.wrapping_sub(self.peak_since.load(Relaxed)) > peak.saturating_mul(4);
+        let is_old = freed.wrapping_sub(self.peak_since.load(Relaxed)) > peak.saturating_mul(4);
         if live > peak || is_old {
             self.peak.store(live, Relaxed);
-            self.peak_since.store(queued, Relaxed);
+            self.peak_since.store(freed, Relaxed);
         }
+    }
+
+    /// Bytes of slots freed ever.
+    pub fn freed(&self) -> u64 {
+        self.freed_shared.load(Relaxed).wrapping_add(self.freed_single.load(Relaxed))
+    }
+
+    /// So many slots of this shape were freed.
+    #[inline(always)]
+    pub fn count_freed(&self, shape: &Shape, slots: u64) {
+        let freed = if shape.is_single() { &self.freed_single } else { &self.freed_shared };
+        Bin::add(freed, slots * u64::from(shape.slot));
     }
 
     /// Whether this thread owns the heap, inside or outside.

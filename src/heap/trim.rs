@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "checks that purged memory is zero")]
 
+use super::patience::{FEWEST, quarantine};
 use super::refill::View;
 use super::shared::GUESTS;
 use super::thread_heap::Entry;
@@ -74,11 +75,15 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let _ = O::unmap(first + made * stride, (self.frozen.most_heaps() - made) * stride);
     }
 
-    /// Memory or address space ran out for a request of this size: gives up every empty slab that
-    /// this thread can reach, and what free slabs and freed large ranges still hold. False if that
-    /// was nothing, or could not be enough.
+    /// Memory or address space ran out for a request of this size or alignment: gives up every empty
+    /// slab that this thread can reach, and what free slabs and freed large ranges still hold. False
+    /// if that was nothing, or could not be enough: what waits would be given up for nothing.
     pub(super) fn give_way(&self, size: usize) -> Outcome<bool> {
         let (plan, shared) = (self.plan(), self.shared());
+        // A signal handler that interrupted the holder of a lock may be refused that, not memory.
+        if size != 0 && O::thread().held.get() != 0 {
+            return Ok(false);
+        }
         let regions = || plan.region.iter().zip(&shared.region).take(plan.regions);
         let committed = |(region, state): (&Region, &RegionState)| {
             (state.frontier() as usize) << region.shape.stride_shift
@@ -130,7 +135,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         for number in 0..self.plan().regions {
             let view = self.view(entry, number)?;
             self.ripen_idle(entry, &view, true)?;
-            self.tidy_pressed(entry, &view)?;
+            self.tidy_after(entry, &view, FEWEST)?;
             given |= self.purge_bin(&view)?;
         }
         Ok(given)
@@ -163,8 +168,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // and again: all of it is walked only if it is small.
         self.ripen_idle(&mut entry, &view, view.bin.slab_count.load(Relaxed) < WALKED)?;
         if view.is_single() {
-            // Nothing more is queued here: it would never have waited for long.
-            self.tidy_pressed(&mut entry, &view)?;
+            // Nothing more is queued here: what has not waited for the least that could have been
+            // drawn stays for the next thread.
+            self.tidy_after(&mut entry, &view, quarantine(view.region.shape.slot as usize))?;
         } else {
             self.tidy(&mut entry, &view)?;
         }

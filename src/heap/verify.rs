@@ -80,16 +80,19 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     fn verify_heap(&self, entry: &mut Entry<'f>, seen: &mut Verified) -> Outcome<()> {
         seen.heaps += 1;
         self.fold_inbox(entry)?;
-        let mut quarantined = 0;
+        let (mut freed, mut quarantined) = ([0; 2], 0);
         for number in 0..self.plan().regions {
             let view = self.view(entry, number)?;
             self.verify_queue(&view)?;
             self.verify_slabs(entry, &view, seen)?;
+            freed[usize::from(view.is_single())] += view.bytes(view.bin.freed.load(Relaxed));
             if !view.is_single() {
                 quarantined += view.bytes(view.bin.waiting.load(Relaxed));
             }
         }
-        if quarantined != entry.heap.quarantined.load(Relaxed) {
+        let heap = entry.heap;
+        let known = [&heap.freed_shared, &heap.freed_single, &heap.quarantined];
+        if known.map(|counter| counter.load(Relaxed)) != [freed[0], freed[1], quarantined] {
             return Err(crate::violation::Violation::new(Kind::Metadata));
         }
         Ok(())

@@ -31,7 +31,7 @@ impl RegionState {
         }
         // A slab of one slot has no neighbours to share a step with: where nothing is reserved,
         // mapping its own pages only costs the least address space.
-        let alone = !reserved && region.shape.slots == 1;
+        let alone = !reserved && region.shape.is_single();
         if ground.markers.load(Relaxed) != 0 && !alone {
             whole(at, len).ok()?;
             if O::guard(at, len).is_ok() {
@@ -105,7 +105,7 @@ impl RegionState {
     ) -> Result<(), MapError> {
         let state = &header(region, slab).state;
         let (at, len) = (region.slab(slab), region.shape.data as usize);
-        if region.shape.slots != 1 {
+        if !region.shape.is_single() {
             return O::unguard(at, len);
         }
         let Ok(taken) = ground.fill::<O>(at, len) else {
@@ -145,7 +145,7 @@ impl RegionState {
             head.state.store(Backing::Bare as u32, Relaxed);
             return;
         }
-        if backing == Backing::Marked && region.shape.slots == 1 {
+        if backing == Backing::Marked && region.shape.is_single() {
             ground.keep::<O>(at, len, P::SET.has(Set::WIPE));
         }
         if backing == Backing::Marked && O::guard(at, len).is_err() {

@@ -19,9 +19,10 @@ pub fn on_a_heap<P: Policy, T: Send>(
             let frozen = Frozen::new();
             let result = body(&frozen, Heap::new(&frozen, &OPTIONS));
             let plan = frozen.started().expect("a heap that has started");
+            let span = plan.regions << plan.region_shift;
             // SAFETY: this heap's alone, which nobody uses any more.
             unsafe {
-                unmap(plan.slots, plan.regions << plan.region_shift);
+                unmap(plan.slots, span + (1 << plan.page_shift) + plan.nothing.len);
                 unmap(plan.meta.0, plan.meta.1);
             }
             result

@@ -5,6 +5,7 @@
 
 mod estimate;
 mod facts;
+mod flushing;
 mod forks;
 mod fresh;
 mod heap;

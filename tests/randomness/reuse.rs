@@ -81,6 +81,42 @@ fn without_quarantine_a_full_heap_reuses_early() {
     assert!(seen[0] < quarantine(112) / 4, "{seen:?}");
 }
 
+/// Allocations, while nothing is freed, until the place of the last of many objects that another
+/// thread freed is handed out again.
+fn allocations_after_frees_by_another<P: Policy>(size: usize) -> Option<usize> {
+    let layout = Layout::from_size_align(size, 8).unwrap();
+    in_own_heap::<P, _>(|heap| {
+        let mut all: Vec<_> = (0..10_000).map(|_| allocate(heap, layout)).collect();
+        let watched = all.swap_remove(5_000);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                all.into_iter().for_each(|at| free(heap, at, layout));
+                free(heap, watched, layout);
+            });
+        });
+        (0..30_000).find(|_| allocate(heap, layout) == watched)
+    })
+}
+
+/// What another thread freed earlier does not count as freed later, though its owner is told of all
+/// of that at once.
+#[test]
+fn what_another_thread_freed_last_waits() {
+    for size in [24, 100, 500, 2000] {
+        for _ in 0..5 {
+            let after = allocations_after_frees_by_another::<Full>(size);
+            assert_eq!(after, None, "size {size}");
+        }
+    }
+}
+
+/// The control: without quarantine it does not.
+#[test]
+fn without_quarantine_what_another_thread_freed_last_does_not_wait() {
+    let after = allocations_after_frees_by_another::<Without<{ Set::QUARANTINE.bits() }>>(100);
+    assert!(after.is_some());
+}
+
 /// However many objects are allocated, none lands on a freed one while nothing else is freed.
 #[test]
 fn a_spray_of_allocations_alone_never_lands() {

@@ -91,6 +91,11 @@ impl Field {
         }
     }
 
+    /// The same, or 0.
+    pub fn try_take_layout(&self, layout: Layout) -> usize {
+        self.heap.allocate_layout(layout)
+    }
+
     /// Frees as a Rust program does.
     pub fn free_layout(&self, at: usize, layout: Layout) {
         self.heap.free_layout(at, layout);

@@ -4,6 +4,7 @@ use crate::arena::field::Field;
 use crate::arena::memory::{fill, fill_words, find, get, put};
 use crate::arena::scenario::{Chance, Ending, Scenario, slot};
 use casemate::Kind;
+use std::alloc::Layout;
 
 const CONFUSED: &str = "a stale pointer sees the attacker's function index";
 
@@ -61,6 +62,22 @@ pub const ALL: &[Scenario] = &[
         technique: "ten buffers of 1 MB are freed before the free and ten after it; then 1,000 of the size are allocated and freed, and 64 sprayed",
         goal: CONFUSED,
         run: flush_buffers,
+        effect: Chance::Never,
+        ends: &[Ending::GoesOn],
+    },
+    Scenario {
+        name: "quarantine flushing, by growth",
+        technique: "a fifth of 12,000 objects of another size, spread over all, is freed before the free and 70 of the size after it; then 4,000 of the other size are allocated, and 3,000 sprayed",
+        goal: CONFUSED,
+        run: flush_by_growth,
+        effect: Chance::Never,
+        ends: &[Ending::GoesOn],
+    },
+    Scenario {
+        name: "quarantine flushing, by a request that fails",
+        technique: "141 objects of the size are freed, the first of which is attacked; 64 bytes at an alignment of 64 TiB are refused; then 3,000 are sprayed",
+        goal: CONFUSED,
+        run: flush_by_refusal,
         effect: Chance::Never,
         ends: &[Ending::GoesOn],
     },
@@ -186,6 +203,33 @@ fn flush_others(f: &Field) {
     let all = f.take_many::<100>(SIZE);
     f.free_all(&all);
     spray_and_look(f, session, 200);
+}
+
+/// Neighbours by address, the attacked one first.
+fn near<const N: usize>(f: &Field) -> [usize; N] {
+    let mut all = f.take_many::<400>(SIZE);
+    let session = all[200];
+    all.sort_unstable_by_key(|at| at.abs_diff(session));
+    std::array::from_fn(|i| all[i])
+}
+
+fn flush_by_growth(f: &Field) {
+    let mut others = f.take_many::<12_000>(1000);
+    others.sort_unstable();
+    others.iter().step_by(5).for_each(|&at| f.free(at));
+    let all = near::<71>(f);
+    f.free_all(&all);
+    (0..4000).for_each(|_| _ = f.take(1000));
+    spray_and_look(f, all[0], 3000);
+}
+
+fn flush_by_refusal(f: &Field) {
+    let all = near::<141>(f);
+    f.free_all(&all);
+    if let Ok(layout) = Layout::from_size_align(64, 1 << 46) {
+        f.try_take_layout(layout);
+    }
+    spray_and_look(f, all[0], 3000);
 }
 
 fn flush_long(f: &Field) {

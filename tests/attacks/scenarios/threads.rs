@@ -1,7 +1,7 @@
 //! What two threads do to one object.
 
 use crate::arena::field::Field;
-use crate::arena::memory::{fill_words, get};
+use crate::arena::memory::{fill_words, get, put};
 use crate::arena::scenario::{Chance, Ending, Scenario, slot};
 use crate::bare_thread::BareThread;
 use casemate::Kind;
@@ -22,6 +22,14 @@ pub const ALL: &[Scenario] = &[
         technique: "another thread frees the object and sprays 300 of its size; the first still uses it",
         goal: "a stale pointer sees the attacker's function index",
         run: elsewhere,
+        effect: Chance::Never,
+        ends: &[Ending::GoesOn],
+    },
+    Scenario {
+        name: "quarantine flushing, by another thread",
+        technique: "another thread frees 10,000 objects of the size, the attacked one last; the first sprays 3,000",
+        goal: "a stale pointer sees the attacker's function index",
+        run: last_of_many,
         effect: Chance::Never,
         ends: &[Ending::GoesOn],
     },
@@ -78,4 +86,33 @@ fn elsewhere(f: &Field) {
     share(f, object);
     BareThread::start(free_and_spray).join();
     f.goal(get(object + 24) == HIS);
+}
+
+/// Objects that name each other by their first words; 0 ends.
+fn free_chain() {
+    let Some(f) = FIELD.get() else { return };
+    let last = OBJECT.load(Ordering::SeqCst);
+    let mut next = get(last);
+    while next != 0 {
+        let this = next;
+        next = get(this);
+        f.free(this);
+    }
+    f.free(last);
+}
+
+fn last_of_many(f: &Field) {
+    let size = 88;
+    let all = f.take_many::<10_000>(size);
+    let session = all[5_000];
+    let others = all.iter().filter(|&&at| at != session);
+    let first = others.fold(0, |next, &at| {
+        put(at, next);
+        at
+    });
+    put(session, first);
+    share(f, session);
+    BareThread::start(free_chain).join();
+    (0..3000).for_each(|_| fill_words(f.take(size), size, HIS));
+    f.goal(get(session + 24) == HIS);
 }

@@ -72,21 +72,22 @@ pub struct Object {
 /// what the library cannot be loaded into.
 pub fn look_through(program: &Path, library: &Library) -> Result<Object, Failure> {
     let mut path = program.to_owned();
+    let mut by_shell = false;
     // As many as the kernel allows.
-    for depth in 0..5 {
+    for _ in 0..5 {
         let file = match File::open(&path) {
             Ok(file) => file,
             // May be executed but not read: it cannot be told what it is.
             Err(_) => return Ok(Object::unknown(library)),
         };
-        refuse_privileged(&path, &file)?;
         if let Some(next) = script(&file) {
             path = next;
             continue;
         }
-        // `execvp` gives to the shell what the kernel refuses; an interpreter it does not.
-        if depth == 0 && is_for_the_shell(&file) {
+        // `execvp` gives to the shell what the kernel refuses, for itself or for its interpreter.
+        if !by_shell && is_for_the_shell(&file, path == program) {
             path = SHELL.into();
+            by_shell = true;
             continue;
         }
         let shown = path.display();
@@ -94,6 +95,8 @@ pub fn look_through(program: &Path, library: &Library) -> Result<Object, Failure
             let why = format!("{shown}: is neither an ELF program nor a script");
             Failure::with(Failure::NOT_EXECUTABLE, why)
         })?;
+        // Of scripts the kernel heeds no such marks.
+        refuse_privileged(&path, &file)?;
         object.refuse(&path, library)?;
         return Ok(object);
     }
@@ -165,25 +168,31 @@ fn refuse_privileged(path: &Path, file: &File) -> Result<(), Failure> {
     )))
 }
 
-/// The interpreter that a script's first line names.
+/// As much of a file as the kernel looks at.
+const START: usize = 256;
+
+/// The interpreter that a script's first line names, if all of its name is in what the kernel sees.
 fn script(file: &File) -> Option<PathBuf> {
-    let mut start = [0; 256];
+    let mut start = [0; START];
     let length = file.read_at(&mut start, 0).ok()?;
     let line = start.get(..length)?.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
-    Some(PathBuf::from(OsStr::from_bytes(words.next()?)))
+    let name = words.next()?;
+    let is_cut = line.len() == START - 2 && line.ends_with(name);
+    (!is_cut).then(|| PathBuf::from(OsStr::from_bytes(name)))
 }
 
 /// What executes scripts that do not name an interpreter, as in `execvp` of the C library.
 const SHELL: &str = "/bin/sh";
 
-/// A script without a `#!` line: its first line is text. Shells look for the same.
-fn is_for_the_shell(file: &File) -> bool {
-    let mut start = [0; 256];
+/// Whether this ends the search for what the kernel could execute: for the program itself, whether it
+/// is a script without a `#!` line: its first line is text. Shells look for the same.
+fn is_for_the_shell(file: &File, is_program: bool) -> bool {
+    let mut start = [0; START];
     let Ok(length) = file.read_at(&mut start, 0) else { return false };
     let text = start.get(..length).unwrap_or_default();
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    !text.starts_with(&elf::ELFMAG) && !line.contains(&0)
+    !text.starts_with(&elf::ELFMAG) && !(is_program && line.contains(&0))
 }
 
 /// Reads the headers; `None` if it is no ELF program or library, or a damaged one.

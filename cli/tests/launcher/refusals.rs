@@ -62,10 +62,35 @@ fn scripts_without_an_interpreter() {
     assert!(ended.said.contains("heap report, 1 process\n"), "{}", ended.said);
     let data = make("data", b"\x01\x00\x02\x00\nexit 0\n");
     assert!(refused(&data).contains("neither an ELF program nor a script"));
-    // The kernel looks at the first line of the outer one only, and at what that names.
-    let inner = make("inner", b"exit 0\n");
-    let outer = make("outer", format!("#!{}\n", inner.display()).as_bytes());
-    assert!(refused(&outer).contains("neither an ELF program nor a script"));
+    // The shell gets the outer one, whose first line is a comment to it.
+    let ends = |program: &Path, status| {
+        let ended = Run::of(casemate(&["run", "--stats", "--", program.to_str().unwrap()]));
+        assert_eq!(ended.output.status.code(), Some(status), "{}", ended.said);
+        assert!(ended.said.contains("heap report, 1 process\n"), "{}", ended.said);
+    };
+    let inner = make("inner", b"exit 3\n");
+    let line = format!("#!{}\nexit 4\n", inner.display());
+    ends(&make("outer", line.as_bytes()), 4);
+    // An interpreter whose name the kernel does not see to its end.
+    let line = format!("#!/{}bin/true\nexit 5\n", "./".repeat(130));
+    ends(&make("long", line.as_bytes()), 5);
+    let line = format!("#!{}\nexit 6\n", data.display());
+    ends(&make("of-data", line.as_bytes()), 6);
+}
+
+/// The kernel does not heed such marks of scripts.
+#[test]
+fn scripts_gain_no_privileges() {
+    let scratch = Scratch::new("marked");
+    let path = scratch.0.join("marked");
+    std::fs::write(&path, "#!/bin/sh\nexit 7\n").unwrap();
+    if std::os::unix::fs::chown(&path, Some(65534), None).is_err() {
+        println!("skipped: giving a file to another user is not allowed here");
+        return;
+    }
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o4755)).unwrap();
+    let ended = Run::of(casemate(&["run", "--", path.to_str().unwrap()]));
+    assert_eq!(ended.output.status.code(), Some(7), "{}", ended.said);
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn is_for_the_shell(file: &File, is_program: bool) -> bool {
     let Ok(length) = file.read_at(&mut start, 0) else { return false };
     let text = start.get(..length).unwrap_or_default();
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    !text.starts_with(&elf::ELFMAG) && !(is_program && line.contains(&0))
+    !(text.starts_with(&elf::ELFMAG) || is_program && line.contains(&0))
 }
 
 /// Reads the headers; `None` if it is no ELF program or library, or a damaged one.

@@ -1,14 +1,9 @@
 //! Allocation with an alignment.
 
 use super::{HEAP, fail, or_exhausted, request};
+use heap::inside::page_size;
 use heap::interface::{Claim, Origin};
 use libc::c_int;
-
-/// The page size in force.
-fn page() -> usize {
-    // SAFETY: takes a number.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
-}
 
 /// # Safety
 /// C's: `out` is a place for a pointer.
@@ -46,12 +41,12 @@ pub extern "C" fn memalign(align: usize, size: usize) -> *mut u8 {
 
 #[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn valloc(size: usize) -> *mut u8 {
-    or_exhausted(HEAP.allocate(request(size, page())))
+    or_exhausted(HEAP.allocate(request(size, page_size())))
 }
 
 #[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn pvalloc(size: usize) -> *mut u8 {
-    let page = page();
+    let page = page_size();
     match size.checked_next_multiple_of(page) {
         Some(size) => or_exhausted(HEAP.allocate(request(size, page))),
         None => fail(libc::ENOMEM),

@@ -9,7 +9,7 @@ use core::ffi::{c_int, c_long};
 /// # Safety
 /// That of the call.
 #[inline(never)]
-pub(super) unsafe fn by_number(number: c_long, arguments: [usize; 5]) -> c_long {
+pub(super) unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> c_long {
     // SAFETY: the caller's.
     let result = unsafe { raw(number, arguments) };
     if (-4095..0).contains(&result) {
@@ -22,7 +22,7 @@ pub(super) unsafe fn by_number(number: c_long, arguments: [usize; 5]) -> c_long 
 /// # Safety
 /// That of the call.
 #[cfg(target_arch = "x86_64")]
-unsafe fn raw(number: c_long, [a, b, c, d, e]: [usize; 5]) -> c_long {
+unsafe fn raw(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> c_long {
     let result;
     // SAFETY: the caller's; the kernel's convention, which leaves all other registers alone.
     unsafe {
@@ -34,6 +34,7 @@ unsafe fn raw(number: c_long, [a, b, c, d, e]: [usize; 5]) -> c_long {
             in("rdx") c,
             in("r10") d,
             in("r8") e,
+            in("r9") f,
             out("rcx") _,
             out("r11") _,
             options(nostack)
@@ -45,7 +46,7 @@ unsafe fn raw(number: c_long, [a, b, c, d, e]: [usize; 5]) -> c_long {
 /// # Safety
 /// That of the call.
 #[cfg(target_arch = "aarch64")]
-unsafe fn raw(number: c_long, [a, b, c, d, e]: [usize; 5]) -> c_long {
+unsafe fn raw(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> c_long {
     let result;
     // SAFETY: the caller's; the kernel's convention, which leaves all other registers alone.
     unsafe {
@@ -57,6 +58,7 @@ unsafe fn raw(number: c_long, [a, b, c, d, e]: [usize; 5]) -> c_long {
             in("x2") c,
             in("x3") d,
             in("x4") e,
+            in("x5") f,
             options(nostack)
         );
     }
@@ -66,9 +68,9 @@ unsafe fn raw(number: c_long, [a, b, c, d, e]: [usize; 5]) -> c_long {
 /// # Safety
 /// That of the call.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-unsafe fn raw(number: c_long, [a, b, c, d, e]: [usize; 5]) -> c_long {
+unsafe fn raw(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> c_long {
     // SAFETY: the caller's.
-    match unsafe { libc::syscall(number, a, b, c, d, e) } {
+    match unsafe { libc::syscall(number, a, b, c, d, e, f) } {
         // The C library's form again.
         -1 => -c_long::from(super::errno()),
         result => result,

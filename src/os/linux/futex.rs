@@ -1,5 +1,5 @@
 //! Layer: os. Sleeping on a word and waking a sleeper. Uses `libc`.
-#![expect(unsafe_code, reason = "futex by number, sched_yield")]
+#![expect(unsafe_code, reason = "futex and sched_yield by number")]
 
 use core::ptr;
 use core::sync::atomic::AtomicU32;
@@ -24,7 +24,7 @@ pub(super) fn wake(word: &AtomicU32) {
 /// Lets another thread run.
 pub(super) fn pause() {
     // SAFETY: takes nothing, touches no memory.
-    unsafe { libc::sched_yield() };
+    unsafe { numbered!(libc::SYS_sched_yield) };
 }
 
 #[cfg(test)]

@@ -1,18 +1,25 @@
 //! Layer: os. The page size, and how much this process may use. Uses `file`.
 #![expect(unsafe_code, reason = "sysconf and getrlimit")]
 
-use super::{file::File, kernel, report};
+use super::{file::File, kernel};
 
 /// `DEFAULT_MAX_MAP_COUNT` of `include/linux/mm.h`, for when the setting cannot be read.
 const DEFAULT_MAPPINGS: usize = 65_530;
 
+/// The page size: the only one that the architecture has.
+#[cfg(all(target_arch = "x86_64", not(test)))]
+pub(super) fn page_size() -> usize {
+    4096
+}
+
 /// The page size. A system that cannot tell it is one that nothing can be built on.
+#[cfg(not(all(target_arch = "x86_64", not(test))))]
 pub(super) fn page_size() -> usize {
     // SAFETY: a query by number, without memory; libc answers it from what the kernel passed.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     match usize::try_from(size) {
         Ok(size) if size.is_power_of_two() => size,
-        _ => report::abort(),
+        _ => super::report::abort(),
     }
 }
 

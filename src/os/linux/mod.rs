@@ -17,15 +17,15 @@
 //! | `report` | the last words, and the end |
 //!
 //! A call that is a thread cancellation point in libc (`open`, `read`, `write`, `close`) is made by
-//! number: a cancelled thread must not unwind out of an allocation. Not by `syscall`, a name that a
-//! program may have given to a function of its own.
+//! number: a cancelled thread must not unwind out of an allocation. So are those about memory, whose
+//! names a program may have given to functions of its own; and not by `syscall`, which is one, too.
 #![expect(unsafe_code, reason = "errno, and the promise that is the `Os` trait")]
 
 /// A system call by number, to be made in an unsafe block; -1 and `errno` if it fails.
 #[cfg(not(test))]
 macro_rules! numbered {
     ($number:expr $(, $argument:expr)* $(,)?) => {{
-        let mut all = [0usize; 5];
+        let mut all = [0usize; 6];
         for (cell, argument) in all.iter_mut().zip([$($argument as usize),*] as [usize; _]) {
             *cell = argument;
         }
@@ -54,6 +54,8 @@ mod file;
 mod fork;
 mod futex;
 mod guard;
+#[cfg(not(any(test, fuzzing, casemate_low, not(target_pointer_width = "64"))))]
+mod kernel;
 mod limits;
 mod map;
 mod probe;
@@ -71,7 +73,7 @@ use super::{Features, ForkHooks, MapError, Os, Thread, ThreadExit};
 use core::sync::atomic::AtomicU32;
 #[cfg(test)]
 use failing as kernel;
-#[cfg(not(test))]
+#[cfg(all(not(test), any(fuzzing, casemate_low, not(target_pointer_width = "64"))))]
 use libc as kernel;
 use libc::c_int;
 

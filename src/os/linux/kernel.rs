@@ -8,9 +8,9 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::with_exposed_provenance_mut;
 
-pub use libc::{pthread_atfork, pthread_key_create, pthread_setspecific};
 #[cfg(feature = "secure")]
 pub use libc::{kill, raise, read, sigaction, tcgetattr, tcsetattr, write};
+pub use libc::{pthread_atfork, pthread_key_create, pthread_setspecific};
 
 /// # Safety
 /// That of the C library's function; so for all that follow.

@@ -33,10 +33,17 @@ pub(super) struct Patience {
     least_kib: u32,
     /// The bin's clock now.
     clock: u32,
+    /// Or so many slots of its class that wait beside it.
+    beside: u64,
 }
 
 impl Patience {
-    const NONE: Patience = Patience { frees: 0, kib: 0, least_kib: 0, clock: 0 };
+    const NONE: Patience = Patience::of(0);
+
+    /// So many frees of the class.
+    const fn of(frees: u32) -> Patience {
+        Patience { frees, kib: CLOCK, least_kib: CLOCK, clock: 0, beside: u64::MAX }
+    }
 
     /// The minimum of what could have been drawn.
     pub(super) fn least(self, view: &View<'_>) -> Patience {
@@ -89,7 +96,8 @@ fn behind(group: &Group<'_>, clock: u32) -> u32 {
 /// live bytes. While more than that waits, a quarter to half of that, drawn in the same way. (Of
 /// slots with slabs to themselves: once that was freed in any class, or while more than 4 MiB of
 /// theirs wait.) Each free counts once, when its owner knows of it. Not so long wait what is reused
-/// because nothing else is to be had, and what `trim` gives back: 8 frees of their class.
+/// because nothing else is to be had, and what `trim` gives back: for 8 frees of their class, or as
+/// long as 8 others of it wait.
 pub const fn quarantine(slot: usize) -> u32 {
     let objects = match QUARANTINE.checked_div(slot) {
         Some(objects) => objects as u32,
@@ -121,7 +129,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let frees = view.bin.wait.load(Relaxed).max(least);
         let clock = clock_of(entry, view);
         let bound = bound(entry);
-        let all = Patience { frees, kib: kib(bound), least_kib: kib(bound), clock };
+        let all = kib(bound);
+        let all = Patience { kib: all, least_kib: all, clock, ..Patience::of(frees) };
         // Of slots that share slabs all of a heap's quarantine together is bounded, of others each
         // class's.
         if view.is_single() {
@@ -149,7 +158,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if frees >= patience.frees {
             return true;
         }
-        frees >= FEWEST && behind(group, patience.clock) > patience.kib
+        if frees >= FEWEST && behind(group, patience.clock) > patience.kib {
+            return true;
+        }
+        let own = u64::from(group.own.waiting.load(Relaxed).count_ones());
+        view.bin.waiting.load(Relaxed).saturating_sub(own) >= patience.beside
     }
 
     /// KiB that the heap has freed since this slot was queued, which has a slab to itself.
@@ -165,7 +178,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// So many frees of the class.
     pub(super) fn after(&self, frees: u32) -> Patience {
-        let frees = if P::SET.has(Set::QUARANTINE) { frees } else { 0 };
-        Patience { frees, kib: CLOCK, least_kib: CLOCK, clock: 0 }
+        Patience::of(if P::SET.has(Set::QUARANTINE) { frees } else { 0 })
+    }
+
+    /// The shortest wait, for when memory is short. What others freed of a heap that nothing else
+    /// is to be had from was freed at once as far as it knows: then what waits beside it counts, or
+    /// no frees would ever follow.
+    pub(super) fn pressed(&self) -> Patience {
+        Patience { beside: u64::from(FEWEST), ..self.after(FEWEST) }
     }
 }

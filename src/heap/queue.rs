@@ -7,7 +7,7 @@ use super::Heap;
 use super::Outcome;
 use super::bin::{Bin, PHASE_BITS, Phase};
 use super::list::{List, after};
-use super::patience::{FEWEST, Patience, QUARANTINE, clock_of, quarantine};
+use super::patience::{Patience, QUARANTINE, clock_of, quarantine};
 use super::refill::{NEVER, Source, View, ripe_at};
 use super::thread_heap::Entry;
 use crate::geometry::GroupId;
@@ -117,7 +117,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         entry: &mut Entry<'f>,
         view: &View<'f>,
     ) -> Option<(GroupId, Source)> {
-        self.next_after(entry, view, self.after(FEWEST), true)
+        self.next_after(entry, view, self.pressed(), true)
     }
 
     fn next_after(

@@ -83,12 +83,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view.bin.queued.store(view.bin.queued.load(Relaxed).saturating_sub(1), Relaxed);
     }
 
-    /// The same for all that have waited for so many frees of their class.
+    /// The same for all that have waited as long as this.
     pub(super) fn tidy_after(
         &self,
         entry: &mut Entry<'f>,
         view: &View<'f>,
-        frees: u32,
+        patience: Patience,
     ) -> Outcome<()> {
         let (mut before, mut next) = (None, view.first(List::Waiting));
         for _ in 0..view.bin.queued.load(Relaxed) {
@@ -96,7 +96,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let (_, _, group) = view.group(id);
             next = after(&group);
             // One whose snapshot was made anew may stand before older ones.
-            if P::SET.has(Set::QUARANTINE) && self.age(view, &group) < frees {
+            if !self.has_served(view, &group, patience) {
                 before = Some(id);
                 continue;
             }
@@ -106,10 +106,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if view.is_single() {
             self.decommit_all(view)?;
         }
-        let pressed = self.after(frees);
         let groups = view.bin.slab_count.load(Relaxed) * u32::from(view.region.shape.groups);
         for _ in 0..groups {
-            self.retire_waited(entry, view, pressed)?;
+            self.retire_waited(entry, view, patience)?;
         }
         Ok(())
     }

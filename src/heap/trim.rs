@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "checks that purged memory is zero")]
 
-use super::patience::{FEWEST, quarantine};
+use super::patience::quarantine;
 use super::refill::View;
 use super::shared::GUESTS;
 use super::thread_heap::Entry;
@@ -135,7 +135,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         for number in 0..self.plan().regions {
             let view = self.view(entry, number)?;
             self.ripen_idle(entry, &view, true)?;
-            self.tidy_after(entry, &view, FEWEST)?;
+            self.tidy_after(entry, &view, self.pressed())?;
             given |= self.purge_bin(&view)?;
         }
         Ok(given)
@@ -170,7 +170,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if view.is_single() {
             // Nothing more is queued here: what has not waited for the least that could have been
             // drawn stays for the next thread.
-            self.tidy_after(&mut entry, &view, quarantine(view.region.shape.slot as usize))?;
+            let least = self.after(quarantine(view.region.shape.slot as usize));
+            self.tidy_after(&mut entry, &view, least)?;
         } else {
             self.tidy(&mut entry, &view)?;
         }

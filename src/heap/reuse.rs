@@ -108,6 +108,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         let groups = view.bin.slab_count.load(Relaxed) * u32::from(view.region.shape.groups);
         for _ in 0..groups {
+            if view.first(List::Waited).is_none() {
+                break;
+            }
             self.retire_waited(entry, view, patience)?;
         }
         Ok(())

@@ -85,12 +85,18 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             return Ok(false);
         }
         let regions = || plan.region.iter().zip(&shared.region).take(plan.regions);
-        let committed = |(region, state): (&Region, &RegionState)| {
-            (state.frontier() as usize) << region.shape.stride_shift
+        // Address space that holds nothing helps only where that, or mappings, may be what is missing.
+        let limited =
+            self.heeded_limit() != 0 || O::address_space_limit().is_some() || !O::can_split();
+        let in_slabs = |(region, state): (&Region, &RegionState)| {
+            let (made, shape) = (state.frontier() as usize, &region.shape);
+            match limited {
+                true => made << shape.stride_shift,
+                false => made.saturating_sub(state.free() as usize) * shape.data as usize,
+            }
         };
-        let most = regions().map(committed).sum::<usize>();
-        let kept = shared.recycler.held() + shared.large.waiting.load(Relaxed) as usize;
-        if size > most + kept {
+        let freed = if limited { shared.large.waiting.load(Relaxed) as usize } else { 0 };
+        if size > regions().map(in_slabs).sum::<usize>() + shared.recycler.held() + freed {
             return Ok(false);
         }
         let mut given = false;

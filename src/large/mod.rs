@@ -300,7 +300,8 @@ fn release_served<O: Os, P: Policy>(grounds: &Grounds<'_>, table: &mut Table<'_,
         let frees = (state.freed.load(Relaxed) as u32).wrapping_sub(entry.freed_at.load(Relaxed));
         let mib = ((state.freed_bytes.load(Relaxed) / MIB as u64) as u32)
             .wrapping_sub(entry.freed_mib.load(Relaxed));
-        if wait && (frees < WAIT_FREES || mib < WAIT_MIB) {
+        // Both are cut to whole MiB.
+        if wait && (frees < WAIT_FREES || mib <= WAIT_MIB) {
             return;
         }
         table.dequeue();

@@ -83,8 +83,8 @@ fn allocate_pages(
         return Err(SecureError::new(ErrorKind::Layout));
     }
     // What the pool holds for nobody may be what is missing; a policy that could do without
-    // locked memory has it first all the same.
-    if state.pool.has_empty_blocks() {
+    // locked memory has it first all the same. Where it could not be enough, its waits go on.
+    if (1..=state.pool.empty_bytes(fixed.page)).contains(&layout.size()) {
         match state.table(fixed).allocate(layout, policy, Requirements::LOCKED) {
             Err(error) if is_short(&error) => {
                 state.pool_table(fixed).reclaim(true)?;

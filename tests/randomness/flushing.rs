@@ -171,6 +171,31 @@ fn requests_that_fail_end_no_wait() {
     never_returns!(by_a_request_that_fails);
 }
 
+/// The same of a large one, once larger ones were had and freed without a byte of them in use.
+fn by_a_large_request_that_fails<P: Policy>() -> bool {
+    in_own_heap::<P, _>(|heap| {
+        let large = |size: usize| Request::layout(layout(size));
+        let (mut had, mut refused) = (1 << 30, 1 << 30);
+        while let Some(at) = heap.allocate(large(refused)).unwrap() {
+            free(heap, at.addr().get(), layout(refused));
+            (had, refused) = (refused, refused + refused / 4);
+        }
+        let near = watched(heap, 141);
+        give(heap, SIZE, &near);
+        for _ in 0..3 {
+            let at = heap.allocate(large(had / 2)).unwrap().expect("address space");
+            free(heap, at.addr().get(), layout(had / 2));
+        }
+        assert_eq!(heap.allocate(large(refused)).unwrap(), None);
+        returns(heap, near[0])
+    })
+}
+
+#[test]
+fn large_requests_that_fail_end_no_wait() {
+    never_returns!(by_a_large_request_that_fails);
+}
+
 /// Pages of a thread that ends, freed shortly before, in the hands of another.
 fn by_the_end_of_a_thread<P: Policy>() -> bool {
     let page = Layout::from_size_align(4096, 4096).unwrap();

@@ -188,3 +188,19 @@ fn many_small_ones() {
     assert!(places.len() > 200, "{}", places.len());
     println!("{}", secure_stats());
 }
+
+/// A slot waits for younger frees, though a buffer is asked for that nothing could hold.
+#[test]
+fn requests_that_fail_end_no_wait() {
+    child::run("basics::requests_that_fail_end_no_wait", || {
+        take(900, &POOL);
+        for _ in 0..40 {
+            let watched = take(32, &POOL);
+            free(watched);
+            alloc(1 << 45, 8, &OWN).expect_err("more than there is");
+            let others: Vec<_> = (0..300).map(|_| take(32, &POOL)).collect();
+            assert!(!others.contains(&watched), "handed out without younger frees");
+            others.into_iter().for_each(free);
+        }
+    });
+}

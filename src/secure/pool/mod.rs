@@ -109,9 +109,9 @@ fn torn() -> SecureError {
 }
 
 impl Pool {
-    /// Whether there is memory that a class has and no buffer uses.
-    pub fn has_empty_blocks(&self) -> bool {
-        self.empty_blocks != 0
+    /// Bytes of the blocks that classes have and no buffer uses.
+    pub fn empty_bytes(&self, page: usize) -> usize {
+        self.empty_blocks as usize * slots::BLOCK.max(page)
     }
 
     #[inline]

@@ -300,7 +300,8 @@ pub fn safe_query(ptr: *const u8) -> Option<Protections> {
 }
 
 /// Gives memory of the pool that no buffer uses back to the kernel, and to the limit on locked
-/// memory; true if there was any. Happens on its own when memory is refused.
+/// memory; true if there was any. Happens on its own when memory is refused. What was freed there
+/// may be handed out again without younger frees.
 ///
 /// # What ends the process
 /// A write to freed secret memory, found in what is given back.

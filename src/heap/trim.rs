@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "checks that purged memory is zero")]
 
-use super::patience::quarantine;
+use super::patience::{FEWEST, Patience, quarantine};
 use super::refill::View;
 use super::shared::GUESTS;
 use super::thread_heap::Entry;
@@ -100,12 +100,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             return Ok(false);
         }
         let mut given = false;
+        let patience = if size == 0 { self.after(FEWEST) } else { self.pressed() };
         if let Some(mut entry) = self.enter(&O::thread()) {
-            given |= self.purge_empty(&mut entry)?;
+            given |= self.purge_empty(&mut entry, patience)?;
         }
         for number in 1 + GUESTS..shared.heaps.load(Relaxed) as usize {
             if let Some(mut entry) = self.borrow_this(number) {
-                given |= self.purge_empty(&mut entry)?;
+                given |= self.purge_empty(&mut entry, patience)?;
                 self.return_abandoned(number, entry);
             }
         }
@@ -135,13 +136,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// Gives back every slab of a heap that holds no object, after the shortest wait.
-    fn purge_empty(&self, entry: &mut Entry<'f>) -> Outcome<bool> {
+    fn purge_empty(&self, entry: &mut Entry<'f>, patience: Patience) -> Outcome<bool> {
         let mut given = false;
         self.fold_inbox(entry)?;
         for number in 0..self.plan().regions {
             let view = self.view(entry, number)?;
             self.ripen_idle(entry, &view, true)?;
-            self.tidy_after(entry, &view, self.pressed())?;
+            self.tidy_after(entry, &view, patience)?;
             given |= self.purge_bin(&view)?;
         }
         Ok(given)

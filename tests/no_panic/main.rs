@@ -57,7 +57,10 @@ fn the_allocation_path_has_no_panic_and_the_free_wipes() {
         let reached = graph.reach(export);
         // It cannot pass for want of looking: the kernel is asked for memory somewhere.
         assert!(reached.len() > 20, "{export} reaches {} names only", reached.len());
-        assert!(reached.iter().any(|name| name.contains("by_number")), "{export} makes system calls");
+        assert!(
+            reached.iter().any(|name| name.contains("by_number")),
+            "{export} makes system calls"
+        );
         let panics: Vec<_> = reached.iter().filter(|name| is_panic(name)).collect();
         assert!(
             panics.is_empty(),

@@ -77,7 +77,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Memory or address space ran out for a request of this size or alignment: gives up every empty
     /// slab that this thread can reach, and what free slabs and freed large ranges still hold. False
-    /// if that was nothing, or could not be enough: what waits would be given up for nothing.
+    /// if that was nothing, or could not be enough.
     pub(super) fn give_way(&self, size: usize) -> Outcome<bool> {
         let (plan, shared) = (self.plan(), self.shared());
         // A signal handler that interrupted the holder of a lock may be refused that, not memory.
@@ -85,29 +85,25 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             return Ok(false);
         }
         let regions = || plan.region.iter().zip(&shared.region).take(plan.regions);
-        // Address space that holds nothing helps only where that, or mappings, may be what is missing.
-        let limited =
-            self.heeded_limit() != 0 || O::address_space_limit().is_some() || !O::can_split();
-        let in_slabs = |(region, state): (&Region, &RegionState)| {
-            let (made, shape) = (state.frontier() as usize, &region.shape);
-            match limited {
-                true => made << shape.stride_shift,
-                false => made.saturating_sub(state.free() as usize) * shape.data as usize,
-            }
+        let made = |(region, state): (&Region, &RegionState)| {
+            (state.frontier() as usize) << region.shape.stride_shift
         };
-        let freed = if limited { shared.large.waiting.load(Relaxed) as usize } else { 0 };
-        if size > regions().map(in_slabs).sum::<usize>() + shared.recycler.held() + freed {
+        let most = regions().map(made).sum::<usize>();
+        let kept = shared.recycler.held() + shared.large.waiting.load(Relaxed) as usize;
+        if size > most + kept {
             return Ok(false);
         }
         let mut given = false;
-        let patience = if size == 0 { self.after(FEWEST) } else { self.pressed() };
-        if let Some(mut entry) = self.enter(&O::thread()) {
-            given |= self.purge_empty(&mut entry, patience)?;
-        }
-        for number in 1 + GUESTS..shared.heaps.load(Relaxed) as usize {
-            if let Some(mut entry) = self.borrow_this(number) {
+        if self.would_end_of_waits_help(size, most + kept) {
+            let patience = if size == 0 { self.after(FEWEST) } else { self.pressed() };
+            if let Some(mut entry) = self.enter(&O::thread()) {
                 given |= self.purge_empty(&mut entry, patience)?;
-                self.return_abandoned(number, entry);
+            }
+            for number in 1 + GUESTS..shared.heaps.load(Relaxed) as usize {
+                if let Some(mut entry) = self.borrow_this(number) {
+                    given |= self.purge_empty(&mut entry, patience)?;
+                    self.return_abandoned(number, entry);
+                }
             }
         }
         if self.would_surrender_help(size) {
@@ -117,6 +113,21 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         given |= shared.recycler.give_way::<O>();
         Ok(large::give_way::<O, P>(&self.grounds()) || given)
+    }
+
+    /// Whether slabs in which objects wait could be enough, with `most` of address space in all. What
+    /// holds no memory, as free slabs and freed large ranges, counts only where address space or
+    /// mappings may be what is missing: else one request that fails would end all waits.
+    fn would_end_of_waits_help(&self, size: usize, most: usize) -> bool {
+        let (plan, shared) = (self.plan(), self.shared());
+        if self.heeded_limit() != 0 || O::address_space_limit().is_some() || !O::can_split() {
+            return size <= most;
+        }
+        let in_use =
+            plan.region.iter().zip(&shared.region).take(plan.regions).map(|(region, state)| {
+                state.frontier().saturating_sub(state.free()) as usize * region.shape.data as usize
+            });
+        size <= in_use.sum::<usize>() + shared.recycler.held()
     }
 
     /// Whether it is memory or address space that ran out. A slab whose memory is surrendered takes

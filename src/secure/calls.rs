@@ -7,7 +7,7 @@ use super::policy::{Access, Policy, Requirements};
 use super::protections::Protections;
 use super::root::{started, with};
 use super::state::State;
-use crate::os::Linux;
+use crate::os::{Linux, Secrets};
 use crate::violation::{Kind, Place, Violation};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -83,10 +83,12 @@ fn allocate_pages(
         return Err(SecureError::new(ErrorKind::Layout));
     }
     // What the pool holds for nobody may be what is missing; a policy that could do without
-    // locked memory has it first all the same. Where it could not be enough, its waits go on.
-    if (1..=state.pool.empty_bytes(fixed.page)).contains(&layout.size()) {
+    // locked memory has it first all the same.
+    let empty = state.pool.empty_bytes(fixed.page);
+    if empty != 0 {
+        let in_use = state.supply.locked.saturating_sub(empty);
         match state.table(fixed).allocate(layout, policy, Requirements::LOCKED) {
-            Err(error) if is_short(&error) => {
+            Err(error) if could_do(&error, in_use) => {
                 state.pool_table(fixed).reclaim(true)?;
             }
             Err(_) => {}
@@ -96,8 +98,16 @@ fn allocate_pages(
     state.table(fixed).allocate(layout, policy, Requirements::NONE)
 }
 
-fn is_short(error: &SecureError) -> bool {
-    matches!(error.kind(), ErrorKind::LockedMemoryLimit { .. } | ErrorKind::OutOfMemory { .. })
+/// Whether what was refused could be had, were no more than this locked: a request that could not
+/// ends no wait in the pool.
+fn could_do(error: &SecureError, in_use: usize) -> bool {
+    match error.kind() {
+        ErrorKind::LockedMemoryLimit { needed, limit } => needed <= limit.saturating_sub(in_use),
+        ErrorKind::OutOfMemory { needed } => {
+            Linux::physical_bytes().is_none_or(|all| needed <= all)
+        }
+        _ => false,
+    }
 }
 
 /// Gives a buffer another size or alignment: a new buffer under the same policy, the contents

@@ -140,6 +140,29 @@ fn the_pool_makes_room() {
     });
 }
 
+/// What it gives up need not be enough by itself: with what the limit leaves it is.
+#[test]
+fn the_pool_makes_the_missing_room() {
+    child::run("limits::the_pool_makes_the_missing_room", || {
+        limit(256 * KIB).expect("fewer rights");
+        expect_bound(256 * KIB);
+        let held: Vec<_> = (0..1500).map(|_| take(32, &POOL)).collect();
+        let pooled = secure_stats().locked_bytes as usize;
+        assert!((64 * KIB..180 * KIB).contains(&pooled), "{pooled}");
+        held.into_iter().for_each(free);
+        let large = take(200 * KIB, &POOL);
+        assert!(query(large).unwrap().locked, "{}", secure_stats());
+        free(large);
+        // More than the limit ends no wait.
+        let watched = take(32, &POOL);
+        free(watched);
+        let larger = take(300 * KIB, &POOL);
+        assert!(!query(larger).unwrap().locked);
+        let others: Vec<_> = (0..300).map(|_| take(32, &POOL)).collect();
+        assert!(!others.contains(&watched), "handed out without younger frees");
+    });
+}
+
 #[test]
 fn a_hundred_thousand_keys_in_eight_mib() {
     let name = "limits::a_hundred_thousand_keys_in_eight_mib";

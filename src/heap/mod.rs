@@ -16,6 +16,7 @@ mod claim;
 mod decay;
 mod entry;
 mod fast;
+mod fold;
 mod fork;
 mod free;
 mod frozen;

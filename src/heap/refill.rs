@@ -1,4 +1,4 @@
-//! Layer: heap. Filling an empty magazine: taking in remote frees, taking up a group, growing.
+//! Layer: heap. Filling an empty magazine: taking up a group, growing.
 
 #![expect(unsafe_code, reason = "reads the canaries of live slots")]
 
@@ -11,7 +11,6 @@ use crate::geometry::{GroupId, Region, SlabId};
 use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::slab::group::Group;
-use crate::slab::inbox::{Inbox, Ticket};
 use crate::slab::memory::tail_word;
 use crate::slab::meta::{Link, OPEN, group, group_meta, header};
 use crate::violation::{Kind, Place, Violation};
@@ -128,50 +127,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.take_up(entry, view, id, source).map(|()| true)
     }
 
-    /// Takes in everything that others freed. All of it counts before any of its groups is queued:
-    /// what was freed earlier would otherwise lie behind what was freed last.
-    pub(super) fn fold_inbox(&self, entry: &mut Entry<'f>) -> Outcome<()> {
-        if entry.heap.inbox.0.is_empty() {
-            return Ok(());
-        }
-        let mut next = entry.heap.inbox.0.take();
-        let mut ripe = None;
-        while let Some(Ticket(ticket)) = next {
-            let number = (ticket >> 32) as usize;
-            let id = GroupId((ticket as u32).wrapping_sub(1));
-            let view = self.view(entry, number)?;
-            let (slab, at, group) = view.group(id);
-            // Read first: from the swap on the group may be pushed again.
-            next = Inbox::next(group.others);
-            let place = view.region.group(slab, at);
-            let done = group.fold_from_inbox().map_err(|kind| view.fail(kind, place))?;
-            self.count_folded(entry, &view, done);
-            if Phase::of(group.own.phase.load(Relaxed)) == Phase::Idle {
-                let n = done.count_ones();
-                let until = group.own.until.load(Relaxed);
-                if until > n {
-                    group.own.until.store(until - n, Relaxed);
-                } else {
-                    ripe = Some(link_ripe(&group, ripe, (number, id)));
-                }
-            }
-        }
-        while let Some((number, id)) = ripe {
-            let view = self.view(entry, number)?;
-            ripe = after_ripe(&view.group(id).2);
-            self.enqueue(entry, &view, id)?;
-            self.tidy(entry, &view)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn count_folded(&self, entry: &Entry<'_>, view: &View<'_>, done: u64) {
-        let n = u64::from(done.count_ones());
-        Bin::add(&view.bin.freed, n);
-        entry.heap.count_freed(&view.region.shape, n);
-        Bin::add(&view.bin.remote, n);
-    }
-
     /// Ends the use of the active group, whose magazine is empty.
     fn put_down(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
         let Some(id) = view.bin.active() else { return Ok(()) };
@@ -179,20 +134,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view.bin.group.store(0, Relaxed);
         self.fold_group(entry, view, id)?;
         self.settle(entry, view, id)
-    }
-
-    /// Takes in what others freed of a group, if that is anything.
-    pub(super) fn fold_group(
-        &self,
-        entry: &Entry<'f>,
-        view: &View<'f>,
-        id: GroupId,
-    ) -> Outcome<()> {
-        let (slab, at, group) = view.group(id);
-        let place = view.region.group(slab, at);
-        let done = group.fold_if_any().map_err(|kind| view.fail(kind, place))?;
-        self.count_folded(entry, view, done);
-        Ok(())
     }
 
     /// Queues a group that is ripe; otherwise sets the countdown to when it will be.
@@ -354,25 +295,6 @@ pub(super) enum Source {
     Spare,
     /// Never used since its slab was opened.
     Fresh,
-}
-
-/// Links an idle group to the one, with its region, that was last found ripe before it. Until it is
-/// queued it is in no list and counts nothing down.
-fn link_ripe(
-    group: &Group<'_>,
-    before: Option<(usize, GroupId)>,
-    this: (usize, GroupId),
-) -> (usize, GroupId) {
-    let (number, link) = before.map_or((0, 0), |(number, id)| (number as u32, id.0 + 1));
-    group.own.next.store(link, Relaxed);
-    group.own.until.store(number, Relaxed);
-    this
-}
-
-/// The one that it was linked to.
-fn after_ripe(group: &Group<'_>) -> Option<(usize, GroupId)> {
-    let id = group.own.next.load(Relaxed).checked_sub(1)?;
-    Some((group.own.until.load(Relaxed) as usize, GroupId(id)))
 }
 
 /// Free slots from which on a group is worth queueing: a quarter.

@@ -4,12 +4,13 @@
 //! A freed range becomes inaccessible at once and is not used again until at least 16 younger
 //! large frees and 16 MiB of younger freed address space are behind it.
 
-#![expect(unsafe_code, reason = "writes the pattern behind large objects")]
-
+mod freed;
 mod mapping;
+mod margins;
 mod resize;
 mod table;
 
+pub use freed::give_way;
 pub use resize::{resize, take_over};
 pub use table::{EntryState, LargeEntry, LargeState, Table, table_bytes};
 
@@ -19,17 +20,13 @@ use crate::policy::{Policy, Set};
 use crate::record::Origin;
 use crate::request::{Claim, Difference, Outcome, Request};
 use crate::slab::ground::Ground;
-use crate::units::{MIB, align_up};
+use crate::units::align_up;
 use crate::violation::{Kind, Place, Violation};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use freed::drop_object;
 use mapping::Mapping;
-
-/// Younger large frees, and MiB of younger freed address space, that lie behind a range before
-/// it is used again.
-pub const WAIT_FREES: u32 = 16;
-/// See [`WAIT_FREES`].
-pub const WAIT_MIB: u32 = 16;
+use margins::{is_sealed, seal};
 
 /// What large objects need of the heap.
 pub struct Grounds<'g> {
@@ -189,45 +186,6 @@ fn mapping_of(entry: &LargeEntry) -> Mapping {
     }
 }
 
-/// The accessible bytes around the object: before it, and from its end to its last page's end.
-fn margins(entry: &LargeEntry) -> [(usize, usize); 2] {
-    let Mapping { data, data_len, .. } = mapping_of(entry);
-    let start = entry.start.load(Relaxed);
-    [(data, start), (start + entry.size.load(Relaxed), data + data_len)]
-}
-
-/// Fills the margins with the pattern of this object's address.
-fn seal(grounds: &Grounds<'_>, entry: &LargeEntry) {
-    let fill = fill(grounds, entry);
-    for (from, to) in margins(entry) {
-        for at in from..to {
-            // SAFETY: inside the object's accessible pages, which the table's lock keeps, and
-            // outside the object.
-            unsafe { pointer::<u8>(at).write(pattern(fill, at)) };
-        }
-    }
-}
-
-fn is_sealed(grounds: &Grounds<'_>, entry: &LargeEntry) -> bool {
-    let fill = fill(grounds, entry);
-    let mut wrong = 0;
-    for (from, to) in margins(entry) {
-        for at in from..to {
-            // SAFETY: as for `seal`; volatile, since what it looks for are stray writes.
-            wrong |= unsafe { pointer::<u8>(at).read_volatile() } ^ pattern(fill, at);
-        }
-    }
-    wrong == 0
-}
-
-fn fill(grounds: &Grounds<'_>, entry: &LargeEntry) -> [u8; 8] {
-    grounds.key.words(entry.start.load(Relaxed), 0).fill().to_ne_bytes()
-}
-
-fn pattern(fill: [u8; 8], at: usize) -> u8 {
-    fill.get(at & 7).copied().unwrap_or(1)
-}
-
 /// Finds a live object, checks it against the request, and its margins.
 fn find_live<O: Os, P: Policy>(
     grounds: &Grounds<'_>,
@@ -268,72 +226,6 @@ pub fn free<O: Os, P: Policy>(grounds: &Grounds<'_>, at: usize, claim: Claim) ->
     grounds.ground.keep::<O>(made.data, made.data_len, false);
     drop_object::<O, P>(grounds, &mut table, number);
     Ok(())
-}
-
-fn drop_object<O: Os, P: Policy>(grounds: &Grounds<'_>, table: &mut Table<'_, O>, number: u32) {
-    let entry = table.entry(number);
-    let made = mapping_of(entry);
-    let state = grounds.state;
-    if !mapping::retire::<O, P>(grounds, &made) {
-        entry.data_len.store(0, Relaxed);
-    }
-    entry.set(EntryState::Freed, entry.shape());
-    entry.size.store(entry.freed_at.load(Relaxed) as usize, Relaxed);
-    let freed = state.freed.fetch_add(1, Relaxed) + 1;
-    let bytes = state.freed_bytes.fetch_add(made.map_len as u64, Relaxed) + made.map_len as u64;
-    entry.freed_at.store(freed as u32, Relaxed);
-    entry.freed_mib.store((bytes / MIB as u64) as u32, Relaxed);
-    state.live.fetch_sub(1, Relaxed);
-    state.live_bytes.fetch_sub(made.data_len as u64, Relaxed);
-    state.guard_bytes.fetch_sub(made.guards() as u64, Relaxed);
-    state.waiting.fetch_add(made.map_len as u64, Relaxed);
-    table.enqueue(number);
-    release_served::<O, P>(grounds, table);
-}
-
-/// Lets ranges go that have waited long enough.
-fn release_served<O: Os, P: Policy>(grounds: &Grounds<'_>, table: &mut Table<'_, O>) {
-    let state = grounds.state;
-    let wait = P::SET.has(Set::QUARANTINE);
-    while let Some(number) = state.oldest.load(Relaxed).checked_sub(1) {
-        let entry = table.entry(number);
-        let frees = (state.freed.load(Relaxed) as u32).wrapping_sub(entry.freed_at.load(Relaxed));
-        let mib = ((state.freed_bytes.load(Relaxed) / MIB as u64) as u32)
-            .wrapping_sub(entry.freed_mib.load(Relaxed));
-        // Both are cut to whole MiB.
-        if wait && (frees < WAIT_FREES || mib <= WAIT_MIB) {
-            return;
-        }
-        table.dequeue();
-        table.remove(number);
-        let made = mapping_of(entry);
-        // What is unmapped already may be another's by now.
-        if made.data_len != 0 {
-            let _ = O::unmap(made.map, made.map_len);
-        }
-        state.waiting.fetch_sub(made.map_len as u64, Relaxed);
-        grounds.ground.mappings.fetch_sub(entry.size.load(Relaxed), Relaxed);
-        table.unreserve(number);
-    }
-}
-
-/// Memory or address space ran out: freed ranges that wait are unmapped. They are not used again
-/// any sooner. False if that was nothing.
-pub fn give_way<O: Os, P: Policy>(grounds: &Grounds<'_>) -> bool {
-    let Some(table) = grounds.table::<O>() else { return false };
-    let mut given = false;
-    let mut next = grounds.state.oldest.load(Relaxed);
-    while let Some(number) = next.checked_sub(1) {
-        let entry = table.entry(number);
-        next = entry.next.load(Relaxed);
-        let made = mapping_of(entry);
-        let waits = made.data_len != 0 && P::SET.has(Set::PURGE_CLOSE);
-        if waits && O::unmap(made.map, made.map_len).is_ok() {
-            entry.data_len.store(0, Relaxed);
-            given = true;
-        }
-    }
-    given
 }
 
 /// The size of the live large object at `at`, 0 if there is none; `None` for a signal handler

@@ -153,10 +153,12 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         if object.is_none() && self.heed_limit() != heeded {
             object = large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)?;
         }
-        if object.is_some() || !self.give_way(request.size.max(request.align))? {
+        if object.is_some() {
             return Ok(object);
         }
-        large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)
+        self.retry(request.size.max(request.align), || {
+            large::allocate::<O, P>(&self.grounds(), request, large::Fit::Start)
+        })
     }
 
     fn tick(&self) {

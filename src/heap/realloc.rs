@@ -133,10 +133,12 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             if moved.is_none() && self.heed_limit() != heeded {
                 moved = large::resize::<O, P>(&self.grounds(), at, old, new)?;
             }
-            if moved.is_some() || !self.give_way(new.size.max(new.align))? {
+            if moved.is_some() {
                 return Ok(moved);
             }
-            return large::resize::<O, P>(&self.grounds(), at, old, new);
+            return self.retry(new.size.max(new.align), || {
+                large::resize::<O, P>(&self.grounds(), at, old, new)
+            });
         }
         // It moves into a slot. An object that shares its page's end with a guard (a sampled
         // one) comes here too.

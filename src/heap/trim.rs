@@ -75,65 +75,88 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let _ = O::unmap(first + made * stride, (self.frozen.most_heaps() - made) * stride);
     }
 
-    /// Memory or address space ran out for a request of this size or alignment: gives up every empty
-    /// slab that this thread can reach, and what free slabs and freed large ranges still hold. False
-    /// if that was nothing, or could not be enough.
-    pub(super) fn give_way(&self, size: usize) -> Outcome<bool> {
-        let (plan, shared) = (self.plan(), self.shared());
-        // A signal handler that interrupted the holder of a lock may be refused that, not memory.
-        if size != 0 && O::thread().held.get() != 0 {
-            return Ok(false);
-        }
-        let regions = || plan.region.iter().zip(&shared.region).take(plan.regions);
-        let made = |(region, state): (&Region, &RegionState)| {
-            (state.frontier() as usize) << region.shape.stride_shift
-        };
-        let most = regions().map(made).sum::<usize>();
+    /// Memory or address space ran out for a request of this size or alignment: tries again without
+    /// what free slabs and freed large ranges still hold, and if that is not enough, without every
+    /// empty slab that this thread can reach. What waits there has its wait ended only if that could
+    /// be enough: else one request that fails would end all waits.
+    pub(super) fn retry<T>(
+        &self,
+        size: usize,
+        mut attempt: impl FnMut() -> Outcome<Option<T>>,
+    ) -> Outcome<Option<T>> {
+        let shared = self.shared();
         let kept = shared.recycler.held() + shared.large.waiting.load(Relaxed) as usize;
-        if size > most + kept {
-            return Ok(false);
+        // A signal handler that interrupted the holder of a lock may be refused that, not memory.
+        if O::thread().held.get() != 0 || size > self.reached() + kept {
+            return Ok(None);
         }
+        if self.give_way(self.would_surrender_help())
+            && let Some(done) = attempt()?
+        {
+            return Ok(Some(done));
+        }
+        if size > self.in_use() || !self.end_waits(self.pressed())? {
+            return Ok(None);
+        }
+        self.give_way(self.would_surrender_help());
+        attempt()
+    }
+
+    /// Gives up what free slabs (if `surrender`) and freed large ranges hold. False if that was
+    /// nothing.
+    fn give_way(&self, surrender: bool) -> bool {
+        let (plan, shared) = (self.plan(), self.shared());
         let mut given = false;
-        if self.would_end_of_waits_help(size, most + kept) {
-            let patience = if size == 0 { self.after(FEWEST) } else { self.pressed() };
-            if let Some(mut entry) = self.enter(&O::thread()) {
-                given |= self.purge_empty(&mut entry, patience)?;
-            }
-            for number in 1 + GUESTS..shared.heaps.load(Relaxed) as usize {
-                if let Some(mut entry) = self.borrow_this(number) {
-                    given |= self.purge_empty(&mut entry, patience)?;
-                    self.return_abandoned(number, entry);
-                }
-            }
-        }
-        if self.would_surrender_help(size) {
-            for (region, state) in regions() {
+        if surrender {
+            for (region, state) in plan.region.iter().zip(&shared.region).take(plan.regions) {
                 given |= state.give_way::<O>(region, &shared.ground(plan));
             }
         }
         given |= shared.recycler.give_way::<O>();
-        Ok(large::give_way::<O, P>(&self.grounds()) || given)
+        large::give_way::<O, P>(&self.grounds()) || given
     }
 
-    /// Whether slabs in which objects wait could be enough, with `most` of address space in all. What
-    /// holds no memory, as free slabs and freed large ranges, counts only where address space or
-    /// mappings may be what is missing: else one request that fails would end all waits.
-    fn would_end_of_waits_help(&self, size: usize, most: usize) -> bool {
-        let (plan, shared) = (self.plan(), self.shared());
-        if self.heeded_limit() != 0 || O::address_space_limit().is_some() || !O::can_split() {
-            return size <= most;
+    /// Gives up every empty slab that this thread can reach. False if there was none.
+    fn end_waits(&self, patience: Patience) -> Outcome<bool> {
+        let mut given = false;
+        if let Some(mut entry) = self.enter(&O::thread()) {
+            given |= self.purge_empty(&mut entry, patience)?;
         }
-        let in_use =
-            plan.region.iter().zip(&shared.region).take(plan.regions).map(|(region, state)| {
-                state.frontier().saturating_sub(state.free()) as usize * region.shape.data as usize
-            });
-        size <= in_use.sum::<usize>() + shared.recycler.held()
+        for number in 1 + GUESTS..self.shared().heaps.load(Relaxed) as usize {
+            if let Some(mut entry) = self.borrow_this(number) {
+                given |= self.purge_empty(&mut entry, patience)?;
+                self.return_abandoned(number, entry);
+            }
+        }
+        Ok(given)
+    }
+
+    /// Bytes of address space of all slabs there ever were.
+    fn reached(&self) -> usize {
+        self.sum(|region, state| (state.frontier() as usize) << region.shape.stride_shift)
+    }
+
+    /// Bytes of slabs that are some heap's: of address space where that, or mappings, may be what is
+    /// missing, else of memory.
+    fn in_use(&self) -> usize {
+        let limited =
+            self.heeded_limit() != 0 || O::address_space_limit().is_some() || !O::can_split();
+        self.sum(|Region { shape, .. }, state| {
+            let slabs = state.frontier().saturating_sub(state.free()) as usize;
+            if limited { slabs << shape.stride_shift } else { slabs * shape.data as usize }
+        })
+    }
+
+    fn sum(&self, bytes: impl Fn(&Region, &RegionState) -> usize) -> usize {
+        let (plan, shared) = (self.plan(), self.shared());
+        let regions = plan.region.iter().zip(&shared.region).take(plan.regions);
+        regions.map(|(region, state)| bytes(region, state)).sum()
     }
 
     /// Whether it is memory or address space that ran out. A slab whose memory is surrendered takes
     /// a mapping of its own when it is next opened: where mappings ran out, that would lose it.
-    fn would_surrender_help(&self, size: usize) -> bool {
-        size != 0 && (O::can_split() || O::address_space_limit().is_some())
+    fn would_surrender_help(&self) -> bool {
+        O::can_split() || O::address_space_limit().is_some()
     }
 
     /// Gives back what is free and not in use, as when memory is exhausted. False if that was
@@ -143,7 +166,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             return Ok(false);
         }
         self.notice_fork()?;
-        self.give_way(0)
+        let given = self.end_waits(self.after(FEWEST))?;
+        Ok(self.give_way(false) || given)
     }
 
     /// Gives back every slab of a heap that holds no object, after the shortest wait.

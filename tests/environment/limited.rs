@@ -1,7 +1,7 @@
 //! Address space is short from the start: RLIMIT_AS of 4 GiB and of 512 MiB.
 
 use crate::child;
-use crate::load;
+use crate::load::{self, Object};
 
 pub const MIB: usize = 1 << 20;
 pub const GIB: usize = 1 << 30;
@@ -116,6 +116,32 @@ fn threads_go_on_where_memory_is_exhausted() {
             let object = load::Object::new(64 * MIB, 16).expect("memory");
             drop(object);
             load::everyday();
+        },
+    );
+}
+
+/// What was large and is freed is no reason to give up small objects' waits for a large request.
+#[test]
+fn a_request_that_fails_ends_no_wait() {
+    child::run_after(
+        "limited::a_request_that_fails_ends_no_wait",
+        || limit(4 * GIB),
+        || {
+            let mut near: Vec<_> = (0..400).map(|_| Object::new(100, 8).expect("memory")).collect();
+            let watched = near[200].address();
+            near.sort_by_key(|object| object.address().abs_diff(watched));
+            let kept = near.split_off(141);
+            near.into_iter().for_each(drop);
+            for _ in 0..3 {
+                drop(Object::new(900 * MIB, 8).expect("address space"));
+            }
+            let large = Object::new(2 * GIB, 8).expect("address space");
+            assert!(!can_map(2500 * MIB), "the limit binds");
+            assert!(load::is_null(2500 * MIB, 8));
+            let mut others = Vec::with_capacity(20_000);
+            others.extend((0..20_000).map(|_| Object::new(100, 8).expect("memory")));
+            assert!(others.iter().all(|object| object.address() != watched), "an ended wait");
+            drop((large, kept));
         },
     );
 }

@@ -10,6 +10,7 @@ use casemate::{Casemate, Full, Light, Strict};
 use mimalloc::MiMalloc;
 use snmalloc_rs::SnMalloc;
 
+use crate::estimate::Estimate;
 use crate::floor::{Floor, read_pass};
 use crate::row::Program;
 
@@ -18,6 +19,7 @@ use crate::row::Program;
 pub enum Which {
     System,
     Floor,
+    Estimate,
     Mimalloc,
     Snmalloc,
     Casemate,
@@ -30,6 +32,7 @@ impl Which {
     pub const ALL: &[Which] = &[
         Which::System,
         Which::Floor,
+        Which::Estimate,
         Which::Mimalloc,
         Which::Snmalloc,
         Which::Casemate,
@@ -42,6 +45,7 @@ impl Which {
         match self {
             Which::System => "system",
             Which::Floor => "floor",
+            Which::Estimate => "estimate",
             Which::Mimalloc => "mimalloc",
             Which::Snmalloc => "snmalloc",
             Which::Casemate => "casemate",
@@ -64,6 +68,7 @@ impl Which {
         match self {
             Which::System => program.run(Heap(&System)),
             Which::Floor => program.run(Heap(&Floor)),
+            Which::Estimate => program.run(Heap(&Estimate)),
             Which::Mimalloc => program.run(Heap(&MiMalloc)),
             Which::Snmalloc => program.run(Heap(&SnMalloc)),
             Which::Casemate => program.run(Heap(&FULL)),

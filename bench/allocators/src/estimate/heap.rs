@@ -1,35 +1,29 @@
-//! The workloads on an estimate of the least that the full policy's work on memory costs.
+//! An estimate of the least that the full policy's work on memory costs: around a heap of others
+//! (`Peer` of the module above) only what the protections do to the objects themselves.
 //!
-//! The fastest peer's heap, or without the feature `mimalloc` the system's, and around it only what
-//! the protections do to the objects themselves: a freed block's canary is looked at, the block is
-//! wiped, and waits behind 64 to 128 KiB of its class (1,024 blocks at most, and 1 MiB in all: less
-//! than in the full policy); an allocated one is a random one of 32, is looked through, and gets a
-//! canary. Nothing here knows whether a pointer is a live object, whose it is or how large: the
-//! caller is believed. There are no guards, and no metadata but the other heap's own. No heap
-//! that does the same, and finds misuse, was seen to take less; that none could is not proven.
+//! A freed block's canary is looked at, the block is wiped, and waits behind 64 to 128 KiB of its
+//! class (1,024 blocks at most, and 1 MiB in all: less than in the full policy); an allocated one is
+//! a random one of 32, is looked through, and gets a canary. Nothing here knows whether a pointer is
+//! a live object, whose it is or how large: the caller is believed. There are no guards, and no
+//! metadata but the other heap's own. No heap that does the same, and finds misuse, was seen to take
+//! less; that none could is not proven.
 #![expect(unsafe_code, reason = "an allocator, which wipes and reads raw blocks")]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 use std::hint::black_box;
-use std::process::ExitCode;
 use std::ptr::null_mut;
 
+use super::{Large, Peer};
 use casemate::policy::{Policy, Set, Without};
-#[cfg(feature = "mimalloc")]
-use mimalloc::MiMalloc as Peer;
-#[cfg(not(feature = "mimalloc"))]
-use std::alloc::System as Peer;
 
-#[path = "../../without/src/names.rs"]
+#[path = "../../../without/src/names.rs"]
 mod names;
 
-struct Estimate;
+/// The heap.
+pub struct Estimate;
 
-#[global_allocator]
-static HEAP: Estimate = Estimate;
-
-/// Larger objects are the peer's, wiped and looked through.
+/// Larger objects are `Large`'s.
 const LARGEST: usize = 32 << 10;
 /// Multiples of 16 to 1 KiB, then four sizes to each power of two.
 const CLASSES: usize = 64 + 4 * 5;
@@ -43,7 +37,7 @@ const WAITING_IN_ALL: usize = 1 << 20;
 const SECRET: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Whether a protection is in this build.
-const fn has(protection: Set) -> bool {
+pub const fn has(protection: Set) -> bool {
     <Without<{ names::OFF }> as Policy>::SET.has(protection)
 }
 
@@ -228,7 +222,7 @@ unsafe impl GlobalAlloc for Estimate {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some((i, bytes)) = small(layout) else {
             // SAFETY: the caller keeps GlobalAlloc's contract.
-            return unsafe { Peer.alloc(layout) };
+            return unsafe { Large.alloc(layout) };
         };
         let new = with_cache(|cache| cache.pop(i, bytes));
         // SAFETY: of more than no bytes.
@@ -254,13 +248,8 @@ unsafe impl GlobalAlloc for Estimate {
     #[inline]
     unsafe fn dealloc(&self, freed: *mut u8, layout: Layout) {
         let Some((i, bytes)) = small(layout) else {
-            // SAFETY: the caller gives up the block, which has layout.size() bytes.
-            unsafe {
-                if has(Set::WIPE) {
-                    freed.write_bytes(0, layout.size());
-                }
-                return Peer.dealloc(black_box(freed), layout);
-            }
+            // SAFETY: the caller keeps GlobalAlloc's contract.
+            return unsafe { Large.dealloc(freed, layout) };
         };
         // SAFETY: the block has so many bytes, and nobody uses it any more.
         unsafe {
@@ -289,7 +278,7 @@ unsafe impl GlobalAlloc for Estimate {
             let wanted = Layout::from_size_align_unchecked(size, layout.align());
             match (small(layout), small(wanted)) {
                 // What is left behind is not wiped: the estimate stays below what is possible.
-                (None, None) => return Peer.realloc(old, layout, size),
+                (None, None) => return Large.realloc(old, layout, size),
                 (Some(one), Some(other)) if one == other => return old,
                 _ => {}
             }
@@ -331,8 +320,4 @@ unsafe fn read_pass(at: *const u8, bytes: usize) -> u64 {
     // SAFETY: the caller's.
     let words = unsafe { std::slice::from_raw_parts(at.cast::<u64>(), bytes / 8) };
     words.iter().fold(0, |sum, word| sum | word)
-}
-
-fn main() -> ExitCode {
-    casemate_bench_workloads::main()
 }

@@ -33,6 +33,7 @@ mod realloc;
 mod refill;
 mod reuse;
 mod shared;
+mod slabs;
 mod small;
 mod start;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "reads the canaries of live slots")]
 
 use super::bin::{Bin, Phase};
-use super::reuse::Spares;
+use super::slabs::Spares;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
 use crate::bitmap::{bit, first, members, nth};

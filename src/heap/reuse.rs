@@ -8,11 +8,12 @@
 //!     └── put down ── Active        └─► Spare ── all groups of a slab ──► given back
 //! ```
 
-use super::bin::{Bin, Phase};
+use super::bin::Phase;
 use super::free::Found;
 use super::list::{List, after};
 use super::patience::{FEWEST, Patience, is_over, quarantine};
 use super::refill::{View, all_groups, bit64};
+use super::slabs::Spares;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
 use crate::bitmap::members;
@@ -21,7 +22,7 @@ use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::slab::meta::{Link, OPEN, group, header};
 use crate::violation::Kind;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// A free brought the group's countdown to its end.
@@ -83,7 +84,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         view.bin.queued.store(view.bin.queued.load(Relaxed).saturating_sub(1), Relaxed);
     }
 
-    /// The same for all that have waited as long as this.
+    /// Retires all that have waited as long as this, of slabs that could be given back then. What
+    /// waits in others goes on waiting: an end to that would give nothing.
     pub(super) fn tidy_after(
         &self,
         entry: &mut Entry<'f>,
@@ -93,10 +95,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let (mut before, mut next) = (None, view.first(List::Waiting));
         for _ in 0..view.bin.queued.load(Relaxed) {
             let Some(id) = next else { break };
-            let (_, _, group) = view.group(id);
+            let (slab, _, group) = view.group(id);
             next = after(&group);
             // One whose snapshot was made anew may stand before older ones.
-            if !self.has_served(view, &group, patience) {
+            if !self.has_served(view, &group, patience) || !self.is_vacant(view, slab) {
                 before = Some(id);
                 continue;
             }
@@ -107,13 +109,28 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             self.decommit_all(view)?;
         }
         let groups = view.bin.slab_count.load(Relaxed) * u32::from(view.region.shape.groups);
+        let (mut before, mut next) = (None, view.first(List::Waited));
         for _ in 0..groups {
-            if view.first(List::Waited).is_none() {
-                break;
+            let Some(id) = next else { break };
+            let (slab, at, group) = view.group(id);
+            next = after(&group);
+            let all = group.own.served.load(Relaxed) == view.all(at);
+            if !all && !self.has_served(view, &group, patience) || !self.is_vacant(view, slab) {
+                before = Some(id);
+                continue;
             }
-            self.retire_waited(entry, view, patience)?;
+            view.unlink(List::Waited, before, id);
+            self.retire(entry, view, id)?;
         }
         Ok(())
+    }
+
+    /// Whether no group of a slab is in use, or has a live object.
+    pub(super) fn is_vacant(&self, view: &View<'f>, slab: SlabId) -> bool {
+        members(all_groups(view.region)).all(|at| {
+            let own = group(view.region, slab, at).own;
+            own.live.load(Relaxed) == 0 && Phase::of(own.phase.load(Relaxed)) != Phase::Active
+        })
     }
 
     /// Looks at the first of the groups that have waited, if it has for as long again since the
@@ -208,8 +225,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
-    /// Queues idle groups with any free slot: all of them if `pressed`, otherwise only if a
-    /// sample says that an eighth of the bin's slots is free in them.
+    /// Queues idle groups with any free slot: all of them if `pressed`, otherwise only if an eighth
+    /// of the bin's slots is free in them.
     pub(super) fn ripen_idle(
         &self,
         entry: &mut Entry<'f>,
@@ -235,85 +252,5 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn link_slab(&self, view: &View<'f>, slab: SlabId) {
-        let head = header(view.region, slab);
-        let first = Link(view.bin.slabs.load(Relaxed));
-        head.previous.store(0, Relaxed);
-        head.next.store(first.0, Relaxed);
-        if let Some(second) = first.slab() {
-            header(view.region, second).previous.store(Link::to(slab).0, Relaxed);
-        }
-        view.bin.slabs.store(Link::to(slab).0, Relaxed);
-        view.bin.slab_count.store(view.bin.slab_count.load(Relaxed) + 1, Relaxed);
-    }
-
-    fn unlink_slab(&self, view: &View<'f>, slab: SlabId) {
-        let head = header(view.region, slab);
-        let (before, after) = (head.previous.load(Relaxed), head.next.load(Relaxed));
-        match Link(before).slab() {
-            Some(before) => header(view.region, before).next.store(after, Relaxed),
-            None => view.bin.slabs.store(after, Relaxed),
-        }
-        if let Some(after) = Link(after).slab() {
-            header(view.region, after).previous.store(before, Relaxed);
-        }
-        view.bin.slab_count.store(view.bin.slab_count.load(Relaxed).saturating_sub(1), Relaxed);
-    }
-
-    /// A slab of which every group has become spare.
-    pub(super) fn add_empty(&self, view: &View<'f>, slab: SlabId) {
-        self.link_spare(view, Spares::All, slab);
-        view.bin.empty.store(view.bin.empty.load(Relaxed) + 1, Relaxed);
-    }
-
-    /// It is taken up, or given back.
-    pub(super) fn remove_empty(&self, view: &View<'f>, slab: SlabId) {
-        self.unlink_spare(view, Spares::All, slab);
-        let empty = view.bin.empty.load(Relaxed).saturating_sub(1);
-        view.bin.empty.store(empty, Relaxed);
-        view.bin.fewest.store(view.bin.fewest.load(Relaxed).min(empty), Relaxed);
-    }
-
-    pub(super) fn link_spare(&self, view: &View<'f>, list: Spares, slab: SlabId) {
-        let head = header(view.region, slab);
-        let first = Link(list.of(view.bin).load(Relaxed));
-        head.previous_spare.store(0, Relaxed);
-        head.next_spare.store(first.0, Relaxed);
-        if let Some(second) = first.slab() {
-            header(view.region, second).previous_spare.store(Link::to(slab).0, Relaxed);
-        }
-        list.of(view.bin).store(Link::to(slab).0, Relaxed);
-    }
-
-    pub(super) fn unlink_spare(&self, view: &View<'f>, list: Spares, slab: SlabId) {
-        let head = header(view.region, slab);
-        let (before, after) = (head.previous_spare.load(Relaxed), head.next_spare.load(Relaxed));
-        match Link(before).slab() {
-            Some(before) => header(view.region, before).next_spare.store(after, Relaxed),
-            None => list.of(view.bin).store(after, Relaxed),
-        }
-        if let Some(after) = Link(after).slab() {
-            header(view.region, after).previous_spare.store(before, Relaxed);
-        }
-    }
-}
-
-/// A bin's lists of slabs with groups that can be taken up. A slab is in one of them or in none.
-#[derive(Clone, Copy)]
-pub(super) enum Spares {
-    /// Others of its groups are in use, or wait.
-    Some,
-    /// Every group.
-    All,
-}
-
-impl Spares {
-    pub(super) fn of(self, bin: &Bin) -> &AtomicU32 {
-        match self {
-            Spares::Some => &bin.spare,
-            Spares::All => &bin.empties,
-        }
     }
 }

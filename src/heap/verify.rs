@@ -5,8 +5,8 @@
 use super::bin::Phase;
 use super::list::List;
 use super::refill::{View, all_groups, bit64};
-use super::reuse::Spares;
 use super::shared::GUESTS;
+use super::slabs::Spares;
 use super::thread_heap::{Entry, Standing};
 use super::{Heap, Outcome};
 use crate::bitmap::members;

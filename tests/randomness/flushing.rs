@@ -171,6 +171,23 @@ fn requests_that_fail_end_no_wait() {
     never_returns!(by_a_request_that_fails);
 }
 
+/// Giving memory back, where none is to be given: each slab has an object that stays.
+fn by_trimming<P: Policy>() -> bool {
+    in_own_heap::<P, _>(|heap| {
+        let all = some(heap, SIZE, 2000);
+        let freed: Vec<_> =
+            (0..all.len()).filter(|i| i % 16 != 0).map(|i| all[i]).take(400).collect();
+        give(heap, SIZE, &freed);
+        heap.trim().unwrap();
+        some(heap, SIZE, 4000).iter().any(|at| freed.contains(at))
+    })
+}
+
+#[test]
+fn giving_memory_back_ends_no_wait_in_slabs_that_stay() {
+    never_returns!(by_trimming);
+}
+
 /// The same of a large one, once larger ones were had and freed without a byte of them in use.
 fn by_a_large_request_that_fails<P: Policy>() -> bool {
     in_own_heap::<P, _>(|heap| {

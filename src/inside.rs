@@ -1,5 +1,5 @@
-//! Layer: faces. What this repository's tests, fuzzers and examples need of the inside of a heap;
-//! no program does, and none of it is kept stable. What could harm a program is unsafe:
+//! Layer: faces. What this repository's tests, fuzzers and examples need of the inside of a heap, and
+//! its report channel of system calls; no program does, and none of it is kept stable. What could harm a program is unsafe:
 //!
 //! ```
 //! # use casemate::{Full, heap::{Claim, Heap, Request}, inside::{Linux, replace_thread_word, unmap}};
@@ -34,8 +34,11 @@
 //! ```compile_fail,E0133
 //! let gone = |at, len| casemate::inside::unmap(at, len);
 //! ```
+//! ```compile_fail,E0133
+//! let call = |number| casemate::inside::system_call(number, [0; 6]);
+//! ```
 //!
-//! The system calls and the heap's records cannot be named:
+//! The heap's system calls and its records cannot be named:
 //!
 //! ```compile_fail,E0603
 //! use casemate::os::Os;
@@ -87,4 +90,15 @@ pub unsafe fn replace_thread_word(word: u32) -> u32 {
 /// Nobody uses what is mapped there any more.
 pub unsafe fn unmap(at: usize, len: usize) -> bool {
     Linux::unmap(at, len).is_ok()
+}
+
+/// Makes a system call by its number: what it gives, or -1 with `errno` set. No function of the C
+/// library's is called for it, which a program may have replaced.
+///
+/// # Safety
+/// That of the call.
+#[cfg(not(test))]
+pub unsafe fn system_call(number: core::ffi::c_long, arguments: [usize; 6]) -> core::ffi::c_long {
+    // SAFETY: the caller's.
+    unsafe { crate::os::linux::by_number::by_number(number, arguments) }
 }

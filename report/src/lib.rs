@@ -33,6 +33,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod calls;
 pub mod layout;
 pub mod library;
 pub mod mapping;

@@ -18,7 +18,8 @@ use crate::layout::{
     GENERAL, LINE, NAME, Numbers, Origin, RECORDS, RESERVED, Record, State, Table, Text, VARIABLE,
     in_force,
 };
-use crate::mapping;
+use crate::{calls, mapping};
+use casemate::inside::page_size;
 use casemate::{Kind, Violation};
 use core::ffi::{CStr, c_char};
 use core::ptr;
@@ -115,7 +116,7 @@ fn start_up() {
     // they stay writable and all works the same.
     unsafe {
         let at = (&raw const ANCHOR).cast_mut().cast();
-        libc::mprotect(at, size_of::<Anchor>(), libc::PROT_READ);
+        calls::mprotect(at, size_of::<Anchor>(), libc::PROT_READ);
     }
     if let Some(channel) = channel() {
         channel.take(Origin::Exec, For::Numbers);
@@ -251,7 +252,7 @@ impl Channel {
     /// This process's record. `None`: there is none to be had, or this very thread was
     /// interrupted taking one.
     fn record(self, what: For) -> Option<&'static Record> {
-        if !ANCHOR.wiped.load(Relaxed) && self.own.pid.load(Relaxed) != pid() {
+        if !ANCHOR.wiped.load(Relaxed) && self.own.pid.load(Relaxed) != calls::process() {
             self.own.place.store(NONE, Relaxed);
         }
         match self.own.place.load(Acquire) {
@@ -266,7 +267,7 @@ impl Channel {
     fn take(self, origin: Origin, what: For) -> Option<&'static Record> {
         let own = self.own;
         own.place.compare_exchange(NONE, TAKING, AcqRel, Relaxed).ok()?;
-        own.pid.store(pid(), Relaxed);
+        own.pid.store(calls::process(), Relaxed);
         let next = &self.table.header.next;
         for place in draws(next, GENERAL) {
             if let Some(record) = self.fill(place, origin) {
@@ -294,9 +295,8 @@ impl Channel {
         let record = self.table.record.get(place).filter(|_| place < RECORDS)?;
         let (free, taken) = (State::Free as u32, State::Taken as u32);
         record.state.compare_exchange(free, taken, AcqRel, Relaxed).ok()?;
-        record.pid.store(pid(), Relaxed);
-        // SAFETY: returns a number.
-        record.parent.store(unsafe { libc::getppid() } as u32, Relaxed);
+        record.pid.store(calls::process(), Relaxed);
+        record.parent.store(calls::parent(), Relaxed);
         record.origin.store(origin as u32, Relaxed);
         record.started.store(clock(libc::CLOCK_MONOTONIC), Relaxed);
         record.name.copy(&ANCHOR.name);
@@ -322,21 +322,20 @@ fn draw(next: &AtomicU32, most: usize) -> Option<usize> {
 
 /// A page for [`Own`] between two inaccessible ones, and whether the kernel zeroes it at a fork.
 fn private_page() -> Option<(*mut Own, bool)> {
-    // SAFETY: a number.
-    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    let page = page_size();
     let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     // SAFETY: a new mapping, of which the middle page is opened.
     unsafe {
-        let around = libc::mmap(ptr::null_mut(), 3 * page, libc::PROT_NONE, private, -1, 0);
+        let around = calls::mmap(ptr::null_mut(), 3 * page, libc::PROT_NONE, private, -1);
         if around == libc::MAP_FAILED {
             return None;
         }
         let at = around.wrapping_byte_add(page);
-        if libc::mprotect(at, page, libc::PROT_READ | libc::PROT_WRITE) != 0 {
-            libc::munmap(around, 3 * page);
+        if calls::mprotect(at, page, libc::PROT_READ | libc::PROT_WRITE) != 0 {
+            calls::munmap(around, 3 * page);
             return None;
         }
-        let wiped = libc::madvise(at, page, libc::MADV_WIPEONFORK) == 0;
+        let wiped = calls::madvise(at, page, libc::MADV_WIPEONFORK) == 0;
         Some((at.cast(), wiped))
     }
 }
@@ -383,11 +382,6 @@ fn descriptor(value: &[u8]) -> Option<c_int> {
 fn last_bytes(path: &CStr) -> &[u8] {
     let bytes = path.to_bytes();
     bytes.get(bytes.len().saturating_sub(NAME)..).unwrap_or_default()
-}
-
-fn pid() -> u32 {
-    // SAFETY: returns a number.
-    unsafe { libc::getpid() as u32 }
 }
 
 /// A clock in nanoseconds, read without entering the kernel; 0 if it cannot be.

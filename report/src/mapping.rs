@@ -2,7 +2,9 @@
 //! that shows every sign of being one.
 #![expect(unsafe_code, reason = "system calls; a reference to shared memory")]
 
+use crate::calls;
 use crate::layout::{BYTES, MAGIC, Record, Table, VERSION};
+use casemate::inside::page_size;
 use core::ptr;
 use core::sync::atomic::Ordering::{Acquire, Release};
 use libc::c_int;
@@ -43,7 +45,7 @@ pub fn create() -> Result<c_int, c_int> {
         table.header.record_bytes.store(size_of::<Record>() as u32, Release);
         table.header.magic.store(MAGIC, Release);
         // SAFETY: made here, and the reference ends here.
-        unsafe { libc::munmap(ptr::from_ref(table).cast_mut().cast(), BYTES) };
+        unsafe { calls::munmap(ptr::from_ref(table).cast_mut().cast(), BYTES) };
         return Ok(file);
     }
     let error = errno();
@@ -59,8 +61,8 @@ pub fn open(file: c_int) -> Option<&'static Table> {
     let mut about = core::mem::MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: numbers, and a structure that is borrowed for the call; zeros are a valid `stat`.
     let fits = unsafe {
-        libc::fcntl(file, libc::F_GET_SEALS) & !SEAL_EXEC == SEALS
-            && libc::fstat(file, about.as_mut_ptr()) == 0
+        calls::seals(file) & !SEAL_EXEC == SEALS
+            && calls::fstat(file, about.as_mut_ptr()) == 0
             && is_ours(&about.assume_init())
     };
     if !fits {
@@ -73,7 +75,7 @@ pub fn open(file: c_int) -> Option<&'static Table> {
         && header.record_bytes.load(Acquire) as usize == size_of::<Record>();
     if !valid {
         // SAFETY: made by `map` just now, and the reference is not used any more.
-        unsafe { libc::munmap(ptr::from_ref(table).cast_mut().cast(), BYTES) };
+        unsafe { calls::munmap(ptr::from_ref(table).cast_mut().cast(), BYTES) };
         return None;
     }
     Some(table)
@@ -88,24 +90,22 @@ fn is_ours(about: &libc::stat) -> bool {
 
 /// Maps the file between two inaccessible pages, so that no write that runs on reaches it.
 fn map(file: c_int) -> Option<&'static Table> {
-    // SAFETY: a number.
-    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    let page = page_size();
     let data = BYTES.next_multiple_of(page);
     let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new mapping wherever the kernel likes.
     let around =
-        unsafe { libc::mmap(ptr::null_mut(), data + 2 * page, libc::PROT_NONE, private, -1, 0) };
+        unsafe { calls::mmap(ptr::null_mut(), data + 2 * page, libc::PROT_NONE, private, -1) };
     if around == libc::MAP_FAILED {
         return None;
     }
     let at = around.wrapping_byte_add(page);
     let access = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: replaces the inner part of the mapping just made, which nobody else knows.
-    let inner =
-        unsafe { libc::mmap(at, BYTES, access, libc::MAP_SHARED | libc::MAP_FIXED, file, 0) };
+    let inner = unsafe { calls::mmap(at, BYTES, access, libc::MAP_SHARED | libc::MAP_FIXED, file) };
     if inner == libc::MAP_FAILED {
         // SAFETY: as above.
-        unsafe { libc::munmap(around, data + 2 * page) };
+        unsafe { calls::munmap(around, data + 2 * page) };
         return None;
     }
     // SAFETY: `BYTES` readable and writable bytes at a page boundary, which the seals keep there:

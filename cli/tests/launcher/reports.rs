@@ -1,9 +1,10 @@
 //! Every process is reported, however it ended and whatever it did to the report.
 
-use crate::setup::{Run, Scratch, run, run_with};
+use crate::setup::{Run, Scratch, casemate, run, run_with};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The number before this unit in the columns of sizes.
@@ -121,4 +122,24 @@ fn a_log_takes_what_standard_error_would() {
         assert_eq!(text.matches("was ended: double free").count(), times);
         assert_eq!(text.matches("heap report, 1 process\n").count(), times);
     }
+}
+
+/// Names that a program may define: the report is made without them.
+#[test]
+fn programs_with_names_of_their_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("names");
+    let status = Command::new("cc")
+        .args(["-std=c11", "-w", "-fno-builtin", "-pthread", "-o"])
+        .arg(&program)
+        .arg(root.join("preload/tests/c/names.c"))
+        .status()
+        .expect("a C compiler");
+    assert!(status.success());
+    let mut command = casemate(&["run", "--stats", "--"]);
+    command.arg(&program);
+    let ended = Run::of(command);
+    assert!(ended.output.status.success(), "{:?}\n{}", ended.output.status, ended.said);
+    assert_eq!(ended.output.stdout, b"all right\n");
+    assert_eq!(ended.rows("names").len(), 1, "{}", ended.said);
 }

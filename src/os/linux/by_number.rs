@@ -9,7 +9,7 @@ use core::ffi::{c_int, c_long};
 /// # Safety
 /// That of the call.
 #[inline(never)]
-pub(super) unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> c_long {
+pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> c_long {
     // SAFETY: the caller's.
     let result = unsafe { raw(number, arguments) };
     if (-4095..0).contains(&result) {

@@ -46,7 +46,7 @@ macro_rules! numbered {
 }
 
 #[cfg(not(test))]
-mod by_number;
+pub(crate) mod by_number;
 mod entropy;
 #[cfg(test)]
 pub(crate) mod failing;

@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "turns decoded slots into memory")]
 
 use super::bin::Bin;
+use super::refill::View;
 use super::thread_heap::{Entry, ThreadHeap};
 use super::{Heap, Outcome, Request};
 use crate::geometry::Region;
@@ -94,7 +95,13 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         if self.refill(entry, region)?
             && let Some(slot) = bin.pop()
         {
-            return self.hand_out(plan, bin, slot, request);
+            let object = self.hand_out(plan, bin, slot, request)?;
+            if plan.shape.is_single() {
+                // No more to come of it: its free is to be noticed at once, not when the next of
+                // its class is asked for.
+                self.put_down(entry, &View { number: region, region: plan, bin })?;
+            }
+            return Ok(object);
         }
         Ok(None)
     }

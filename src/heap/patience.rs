@@ -96,8 +96,8 @@ fn behind(group: &Group<'_>, clock: u32) -> u32 {
 /// live bytes. While more than that waits, a quarter to half of that, drawn in the same way. (Of
 /// slots with slabs to themselves: once that was freed in any class, or while more than 4 MiB of
 /// theirs wait.) Each free counts once, when its owner knows of it. Not so long wait what is reused
-/// because nothing else is to be had, and what `trim` gives back: for 8 frees of their class, or in
-/// the first case while 8 others of it wait.
+/// because no other slab is to be had, and slabs without objects when `trim` is called: for 8 frees
+/// of their class, or in the first case while 8 others of it wait.
 pub const fn quarantine(slot: usize) -> u32 {
     let objects = match QUARANTINE.checked_div(slot) {
         Some(objects) => objects as u32,

@@ -128,7 +128,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     }
 
     /// Ends the use of the active group, whose magazine is empty.
-    fn put_down(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
+    pub(super) fn put_down(&self, entry: &mut Entry<'f>, view: &View<'f>) -> Outcome<()> {
         let Some(id) = view.bin.active() else { return Ok(()) };
         view.bin.active.store(0, Relaxed);
         view.bin.group.store(0, Relaxed);

@@ -38,7 +38,7 @@ pub struct SecureStats {
     pub degraded: usize,
     /// All that there ever were.
     pub degraded_ever: u64,
-    /// How often the limit on locked memory, or the kernel's memory, refused a mapping.
+    /// How often the limit on locked memory refused a mapping.
     pub limit_hits: u64,
     /// Guards that the kernel did not let take the access away again.
     pub unclosed: u64,

@@ -41,7 +41,7 @@ pub fn empty_slabs(scene: &Scene, on_free: impl Fn(usize)) -> Vec<usize> {
     all
 }
 
-/// What has a slab to itself is kept until the heap has freed 64 MiB more; empty slabs of several
+/// What has a slab to itself is kept until the heap has freed 48 MiB more; empty slabs of several
 /// until it has freed twice its peak, some at a time. Here: 300 MB.
 pub fn pass_time(hand: Hand) {
     let other = setting::layout(700_000, 8);

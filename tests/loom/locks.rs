@@ -298,7 +298,7 @@ fn a_large_object_is_freed_once() {
     });
 }
 
-/// Secure memory, as `secure/root.rs` has it: one thread starts it, the others wait, and all then
+/// Secure memory, as `secure/root/mod.rs` has it: one thread starts it, the others wait, and all then
 /// read what was fixed without the lock and the state under it. The heap starts the same way.
 fn start_up(name: &str, publish: fn(&AtomicU32)) {
     const IDLE: u32 = 0;

@@ -188,6 +188,22 @@ fn giving_memory_back_ends_no_wait_in_slabs_that_stay() {
     never_returns!(by_trimming);
 }
 
+/// Slabs that could go wait for 8 younger frees of their class at least.
+fn by_trimming_at_once<P: Policy>() -> bool {
+    in_own_heap::<P, _>(|heap| {
+        let all = some(heap, SIZE, 2000);
+        give(heap, SIZE, &all);
+        heap.trim().unwrap();
+        let last = &all[all.len() - 8..];
+        some(heap, SIZE, 20_000).iter().any(|at| last.contains(at))
+    })
+}
+
+#[test]
+fn what_was_freed_last_waits_when_memory_is_given_back() {
+    never_returns!(by_trimming_at_once);
+}
+
 /// The same of a large one, once larger ones were had and freed without a byte of them in use.
 fn by_a_large_request_that_fails<P: Policy>() -> bool {
     in_own_heap::<P, _>(|heap| {

@@ -33,7 +33,8 @@ use slots::CLASSES;
 
 /// Slots that are ready at most.
 pub const MAGAZINE: usize = 64;
-/// Younger frees of the bin after which a slot may be reused in any case.
+/// Younger frees after which a slot may be reused when memory is refused: of its bin, or of the whole
+/// pool where that gives up blocks.
 pub const LEAST_WAIT: u32 = 8;
 /// Chunks, those of a parent process included.
 pub const CHUNKS: usize = 1024;

@@ -35,7 +35,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "quarantine flushing, too short",
-        technique: "2,600 objects of the size are allocated and freed (the wait is 2,731 to 5,462), then 64 sprayed",
+        technique: "2,600 objects of the size are allocated and freed (the wait is 2,730 to 5,459), then 64 sprayed",
         goal: CONFUSED,
         run: flush_short,
         effect: Chance::Never,

@@ -56,20 +56,24 @@ pub struct Nothing {
     cursor: AtomicUsize,
 }
 
+/// Words of the bitmap that are looked at for an address, and some more for races.
+const TRIES: usize = 128;
+
 const MAKING: u32 = 1;
 const READY: u32 = 2;
 const NEVER: u32 = 3;
 
 impl Nothing {
-    /// An address that is aligned to `align`, a power of two. `None`: the span is full, cannot be
-    /// had, or is being mapped at this moment.
+    /// An address that is aligned to `align`, a power of two. `None`: the span is as good as full,
+    /// cannot be had, or is being mapped at this moment.
     pub fn give<O: Os>(&self, extent: &Extent, align: usize) -> Option<usize> {
         if self.state.load(Acquire) != READY && !self.make::<O>(extent) {
             return None;
         }
         let units = extent.len / UNIT;
-        // As often as a full look at all words takes, and some more for races.
-        for _ in 0..units / 64 + 64 {
+        // Where so many words are full, nearly all are: another look at each would cost more than a
+        // slot does.
+        for _ in 0..TRIES {
             let passed = self.cursor.load(Relaxed);
             let lap = passed & !units.wrapping_sub(1);
             let wanted = align_up(extent.start + (passed - lap) * UNIT, align)?;

@@ -14,6 +14,9 @@ use crate::size_class::classify;
 use crate::violation::{Kind, Place, Violation};
 use core::sync::atomic::Ordering::Relaxed;
 
+/// Bytes of slack that a resize within a slot looks at, beyond what the object gets.
+const NEAR: usize = 1024;
+
 impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Gives the object at `at` another size. `None`: no memory, and the object stays as it was.
     ///
@@ -64,32 +67,50 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         {
             let slot = found.id.slot as usize;
             let record = found.group.check_owned(slot).map_err(|kind| self.blame(&found, kind))?;
-            self.check(&found, record, old)?;
             if stays {
+                self.check_near(&found, record, old, new)?;
                 return self.resize(&found, record, new);
             }
+            self.check(&found, record, old)?;
             drop(entry);
             return self.copy_owned(&found, record, new);
         }
         self.copy_claimed(&found, old, new)
     }
 
+    /// As for a free, but of a long slack only what the object gets and some more: the rest stays
+    /// where it is, watched. What grows in small steps would look at all of it each time.
+    fn check_near(
+        &self,
+        found: &Found<'f>,
+        record: Record,
+        old: Claim,
+        new: &Request,
+    ) -> Outcome<()> {
+        self.check_claim(found, record, old)?;
+        if P::SET.has(Set::CANARY) && found.region.has_canary() {
+            let words = self.plan().key.words(found.at, record.generation());
+            let size = found.region.room as usize - record.slack();
+            let most = new.size.saturating_sub(size) + NEAR;
+            if !self.memory(found).is_sealed_near(record.slack(), words, most) {
+                return Err(self.blame(found, Kind::Overflow));
+            }
+        }
+        Ok(())
+    }
+
     /// The owner resizes within the slot.
     fn resize(&self, found: &Found<'f>, record: Record, new: &Request) -> Outcome<Object> {
-        let room = found.region.room as usize;
-        let old_size = room - record.slack();
-        let slack = room - new.size;
+        let slack = found.region.room as usize - new.size;
         let memory = self.memory(found);
-        if found.region.has_canary() {
-            // What is given up, and the pattern behind it, goes before the new pattern comes.
-            memory.wipe_part(old_size.min(new.size), room);
-        }
         let shape = Record::shape(slack, new.align.trailing_zeros(), new.origin);
         let slot = found.id.slot as usize;
-        let record =
+        let changed =
             found.group.resize_owned(slot, shape).map_err(|kind| self.blame(found, kind))?;
-        if P::SET.has(Set::CANARY) && found.region.has_canary() {
-            memory.seal(slack, self.plan().key.words(found.at, record.generation()));
+        if found.region.has_canary() {
+            // The generation stays, and the pattern with it.
+            let words = self.plan().key.words(found.at, changed.generation());
+            memory.reseal(record.slack(), slack, P::SET.has(Set::CANARY).then_some(words));
         }
         Ok(core::ptr::NonNull::new(pointer(found.at)))
     }

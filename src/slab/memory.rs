@@ -187,6 +187,13 @@ impl SlotMemory {
 
     #[inline(never)]
     fn is_sealed_long(self, slack: usize, words: Words) -> bool {
+        self.is_sealed_to(slack, words, self.len)
+    }
+
+    /// The slack up to `limit`, an offset in the slot and a multiple of 16; with the canary if that
+    /// is the slot's end.
+    #[inline(always)]
+    fn is_sealed_to(self, slack: usize, words: Words, limit: usize) -> bool {
         let tail = self.len - CANARY;
         let end = tail.wrapping_sub(slack);
         if end > tail {
@@ -206,9 +213,12 @@ impl SlotMemory {
                 at += 8;
             }
             let mut equal = 0xffff;
-            while at < self.len - 16 {
+            while at < limit.min(self.len - 16) {
                 equal &= equal_bytes(self.start + at, words.filled());
                 at += 16;
+            }
+            if limit < self.len {
+                return wrong == 0 && equal == 0xffff;
             }
             if at == tail {
                 wrong |= pointer::<u64>(self.start + tail).read() ^ words.tail();
@@ -217,6 +227,38 @@ impl SlotMemory {
             }
             wrong == 0 && equal == 0xffff
         }
+    }
+
+    /// The object leaves `new` bytes instead of `slack`, under the same words (`None`: there are
+    /// no canaries): what it gives up is wiped, and only what changes is written.
+    pub fn reseal(self, slack: usize, new: usize, words: Option<Words>) {
+        let tail = self.len - CANARY;
+        let (before, after) = (tail.saturating_sub(slack), tail.saturating_sub(new));
+        self.wipe_part(before.min(after), before.max(after));
+        let Some(words) = words else { return };
+        // What lies behind the words that hold what was given up is as it was.
+        let (mut at, end) = (after, before.next_multiple_of(8));
+        while at < end {
+            let word = at & !7;
+            let keep = keep_mask(at);
+            // SAFETY: a word of the slot, aligned as its start is: `before` is at most `tail`, a
+            // multiple of 8. It holds the object's last bytes, which are kept, or none of it.
+            unsafe {
+                let word = pointer::<u64>(self.start + word);
+                word.write(word.read() & keep | words.fill() & !keep);
+            }
+            at = word + 8;
+        }
+    }
+
+    /// [`is_sealed`](SlotMemory::is_sealed) for the first `most` bytes of the slack, and the canary.
+    pub fn is_sealed_near(self, slack: usize, words: Words, most: usize) -> bool {
+        let far = self.len - 16;
+        let near = self.len.saturating_sub(CANARY + slack).saturating_add(most) & !15;
+        if slack <= 8 || near >= far {
+            return self.is_sealed(slack, words);
+        }
+        self.is_sealed_to(slack, words, near) && equal_bytes(self.start + far, words) == 0xffff
     }
 
     /// Copies `len` bytes from the start of this slot to `to`.
@@ -404,6 +446,58 @@ mod tests {
                 }
                 slot.wipe(false);
                 assert!(slot.is_zero(false));
+            }
+        }
+    }
+
+    #[test]
+    fn a_resealed_slot_is_as_if_sealed_anew() {
+        const LEN: usize = 144;
+        let step = if cfg!(miri) { 11 } else { 1 };
+        for old in (0..=LEN - CANARY).step_by(step) {
+            for new in (0..=LEN - CANARY).step_by(step) {
+                let mut buffer = Box::new(Slot([0; 160]));
+                let start = buffer.0.as_mut_ptr().expose_provenance();
+                // SAFETY: the buffer is `LEN` bytes or more, aligned, and only used here.
+                let slot = unsafe { SlotMemory::new(start, LEN) };
+                // SAFETY: inside the buffer.
+                let bytes = unsafe { &mut *pointer::<[u8; LEN]>(start) };
+                let size = LEN - CANARY - old;
+                bytes[..size].fill(0x55);
+                slot.seal(old, words());
+                slot.reseal(old, new, Some(words()));
+                assert!(slot.is_sealed(new, words()), "{old} {new}");
+                let (kept, size) = (size.min(LEN - CANARY - new), LEN - CANARY - new);
+                assert!(bytes[..kept].iter().all(|&byte| byte == 0x55), "{old} {new}");
+                assert!(bytes[kept..size].iter().all(|&byte| byte == 0), "{old} {new}");
+            }
+        }
+    }
+
+    #[test]
+    fn near_the_end_and_at_the_canary_damage_is_seen() {
+        const LEN: usize = 1 << 12;
+        let mut buffer = Box::new([[0u128; 256]; 1]);
+        let start = buffer.as_mut_ptr().expose_provenance();
+        // SAFETY: the buffer is `LEN` bytes, aligned to 16, and only used here.
+        let slot = unsafe { SlotMemory::new(start, LEN) };
+        for (slack, most) in [(3000, 100), (3000, 2900), (3001, 5000), (40, 20), (5, 1)] {
+            slot.wipe(false);
+            slot.seal(slack, words());
+            let end = LEN - CANARY - slack;
+            assert!(slot.is_sealed_near(slack, words(), most));
+            for i in (end..LEN).step_by(7).chain([end, LEN - 1]) {
+                let seen = i + 16 < end + most || i >= LEN - 16;
+                let near = i < end + most || i >= LEN - 16;
+                // SAFETY: inside the buffer.
+                let byte = unsafe { &mut *pointer::<u8>(start + i) };
+                *byte = !*byte;
+                let sound = slot.is_sealed_near(slack, words(), most);
+                assert!(!sound || !seen, "{slack} {most} {i}");
+                assert!(sound || near || most + 16 >= slack, "{slack} {most} {i}");
+                // SAFETY: as above.
+                let byte = unsafe { &mut *pointer::<u8>(start + i) };
+                *byte = !*byte;
             }
         }
     }

@@ -25,9 +25,16 @@ pub struct Mapping {
     pub data_len: usize,
     pub map: usize,
     pub map_len: usize,
+    /// Whether its guards are markers.
+    pub marked: bool,
 }
 
 impl Mapping {
+    /// Bytes from its accessible ones to its end.
+    pub fn behind(&self) -> usize {
+        self.map + self.map_len - (self.data + self.data_len)
+    }
+
     /// Bytes of its guards.
     pub fn guards(&self) -> usize {
         self.map_len - self.data_len
@@ -60,7 +67,7 @@ pub fn make<O: Os, P: Policy>(
         let room = window_len.checked_sub(map_len.checked_add(align)?)?;
         let offset = table.random().below_long::<O>(room) & !(page - 1);
         let data = align_up(window + offset + before, align)?;
-        let mapping = Mapping { data, data_len, map: data - before, map_len };
+        let mapping = Mapping { data, data_len, map: data - before, map_len, marked: false };
         if table.meets_freed(mapping.map, mapping.map_len) {
             continue;
         }
@@ -97,7 +104,7 @@ fn elsewhere<O: Os>(grounds: &Grounds<'_>) -> Option<(usize, usize)> {
 /// Maps it, by guard markers in one writable mapping where they work. What was mapped: without its
 /// guards if there are none to be had.
 fn map<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> Result<Mapping, MapError> {
-    let Mapping { data, data_len, map, map_len } = *mapping;
+    let Mapping { data, data_len, map, map_len, .. } = *mapping;
     let end = data + data_len;
     let ground = &grounds.ground;
     if !P::SET.has(Set::GUARDS) {
@@ -106,7 +113,7 @@ fn map<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> Result<Map
     if ground.markers.load(Relaxed) != 0 {
         O::map(map, map_len)?;
         if O::guard(map, data - map).is_ok() && O::guard(end, map + map_len - end).is_ok() {
-            return Ok(*mapping);
+            return Ok(Mapping { marked: true, ..*mapping });
         }
         // Locked memory, or a filter that came later.
         ground.markers.store(0, Relaxed);
@@ -156,6 +163,55 @@ pub fn retire<O: Os, P: Policy>(grounds: &Grounds<'_>, mapping: &Mapping) -> boo
         super::resize::clear(mapping.data, mapping.data + mapping.data_len);
     }
     true
+}
+
+/// Bytes of the longest guard.
+pub fn most_guard(grounds: &Grounds<'_>) -> usize {
+    GUARD_PAGES as usize * grounds.ground.page
+}
+
+/// Makes `more` bytes behind an object's accessible ones accessible, where they are guards or nobody
+/// has them, with a guard behind. How many bytes of address space that took; `None`: nothing has
+/// changed.
+pub fn extend<O: Os, P: Policy>(
+    grounds: &Grounds<'_>,
+    table: &Table<'_, O>,
+    mapping: &Mapping,
+    more: usize,
+) -> Option<usize> {
+    let (end, map_end) = (mapping.data + mapping.data_len, mapping.map + mapping.map_len);
+    let guard = mapping.behind().min(most_guard(grounds));
+    let taken = (more + guard).saturating_sub(mapping.behind());
+    if taken != 0 {
+        if table.meets_freed(map_end, taken) {
+            return None;
+        }
+        let own = mapping.marked || guard == 0 || !P::SET.has(Set::GUARDS);
+        if own { O::map(map_end, taken) } else { O::reserve(map_end, taken) }.ok()?;
+    }
+    let open = || {
+        if guard == 0 || !P::SET.has(Set::GUARDS) {
+            return Ok(());
+        }
+        if mapping.marked {
+            if taken != 0 {
+                O::guard(map_end + taken - guard, guard)?;
+            }
+            // What was cut off while markers were refused is closed otherwise.
+            O::open(end, more)?;
+            return O::unguard(end, more);
+        }
+        O::open(end, more)?;
+        O::dump(end, more);
+        Ok(())
+    };
+    if open().is_err() {
+        if taken != 0 {
+            let _ = O::unmap(map_end, taken);
+        }
+        return None;
+    }
+    Some(taken)
 }
 
 /// Takes the pages from `keep` bytes on away from an object that shrinks.

@@ -175,6 +175,7 @@ fn store(entry: &LargeEntry, made: &Mapping) {
     entry.data_len.store(made.data_len, Relaxed);
     entry.map.store(made.map, Relaxed);
     entry.map_len.store(made.map_len, Relaxed);
+    entry.freed_mib.store(u32::from(made.marked), Relaxed);
 }
 
 fn mapping_of(entry: &LargeEntry) -> Mapping {
@@ -183,6 +184,7 @@ fn mapping_of(entry: &LargeEntry) -> Mapping {
         data_len: entry.data_len.load(Relaxed),
         map: entry.map.load(Relaxed),
         map_len: entry.map_len.load(Relaxed),
+        marked: entry.freed_mib.load(Relaxed) != 0,
     }
 }
 

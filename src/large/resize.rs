@@ -10,7 +10,7 @@ use crate::copy::copy;
 use crate::os::{MapError, Os, pointer};
 use crate::policy::{Policy, Set};
 use crate::request::{Claim, Outcome, Request};
-use crate::units::round_up;
+use crate::units::{align_up, round_up};
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -50,7 +50,43 @@ pub fn resize<O: Os, P: Policy>(
         }
         return Ok(NonNull::new(pointer(start)));
     }
+    if grow::<O, P>(grounds, &table, number, request) {
+        return Ok(NonNull::new(pointer(start)));
+    }
     move_to_larger::<O, P>(grounds, &mut table, number, request)
+}
+
+/// An object grows where it is, by up to half or to what it had: what grows in small steps would be
+/// moved again and again, and be one more mapping each time. False: it is as it was.
+fn grow<O: Os, P: Policy>(
+    grounds: &Grounds<'_>,
+    table: &Table<'_, O>,
+    number: u32,
+    request: &Request,
+) -> bool {
+    let (entry, state) = (table.entry(number), grounds.state);
+    let made = mapping_of(entry);
+    let (start, size) = (entry.start.load(Relaxed), entry.size.load(Relaxed));
+    let Some(end) = align_up(start + request.size, grounds.ground.page) else { return false };
+    let more = end - (made.data + made.data_len);
+    let was_there = made.behind() >= more + mapping::most_guard(grounds);
+    if more > made.data_len / 2 && !was_there || start & (request.align - 1) != 0 {
+        return false;
+    }
+    let Some(taken) = mapping::extend::<O, P>(grounds, table, &made, more) else { return false };
+    // The pattern behind its old end.
+    clear(start + size, made.data + made.data_len);
+    entry.data_len.store(made.data_len + more, Relaxed);
+    entry.map_len.store(made.map_len + taken, Relaxed);
+    entry.size.store(request.size, Relaxed);
+    entry.set(EntryState::Live, shape(request));
+    state.live_bytes.fetch_add(more as u64, Relaxed);
+    state.guard_bytes.fetch_add(taken as u64, Relaxed);
+    state.guard_bytes.fetch_sub(more as u64, Relaxed);
+    if P::SET.has(Set::CANARY) {
+        seal(grounds, entry);
+    }
+    true
 }
 
 /// Moves an object's pages to a larger mapping; copies only where the kernel cannot move them.

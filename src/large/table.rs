@@ -44,7 +44,7 @@ pub struct LargeEntry {
     pub next: AtomicU32,
     /// Large frees when this was freed, modulo 2^32; of an object, the mappings that it is.
     pub freed_at: AtomicU32,
-    /// MiB freed when this was freed, modulo 2^32.
+    /// MiB freed when this was freed, modulo 2^32; of an object, 1 if its guards are markers.
     pub freed_mib: AtomicU32,
 }
 

@@ -66,6 +66,58 @@ fn a_page_is_faulted_in_once() {
     }
 }
 
+fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").expect("this process's mappings").lines().count()
+}
+
+/// Moved at each step it would be a mapping more each time, all of which the next step moves.
+#[test]
+fn what_grows_in_small_steps_is_few_mappings() {
+    let _alone = alone();
+    for step in [4096, 65_536] {
+        let mut object = make(3 * MIB, 1);
+        let before = mappings();
+        let mut moves = 0;
+        for i in 0..1500 {
+            let (address, size) = (object.as_ptr().addr(), object.len());
+            object.reserve_exact(step);
+            let added = object.spare_capacity_mut();
+            // SAFETY: the heap hands out memory that is initialised.
+            assert!(added.iter().all(|byte| unsafe { byte.assume_init() } == 0), "{i}");
+            object.resize(size + step, i as u8);
+            moves += usize::from(object.as_ptr().addr() != address);
+            if i % 100 == 0 {
+                casemate::verify().unwrap();
+            }
+        }
+        assert!(moves < 50 && mappings() < before + 50, "{moves} moves, {before} mappings before");
+        let (first, grown) = object.split_at(3 * MIB);
+        assert!(first.iter().all(|&byte| byte == 1));
+        assert!(grown.chunks(step).enumerate().all(|(i, part)| part.iter().all(|&b| b == i as u8)));
+    }
+}
+
+/// What it gave up and takes again is zero.
+#[test]
+fn what_shrinks_and_grows_again_stays() {
+    let _alone = alone();
+    let mut object = make(5 * MIB, 1);
+    let address = object.as_ptr().addr();
+    for i in 0..100 {
+        let (small, large) = (2 * MIB + i * 1111, 4 * MIB + i * 777);
+        object.truncate(small);
+        object.shrink_to_fit();
+        object.reserve_exact(large - small);
+        assert_eq!(object.as_ptr().addr(), address, "{i}");
+        // SAFETY: the heap hands out memory that is initialised.
+        let is_zero = |byte: &core::mem::MaybeUninit<u8>| unsafe { byte.assume_init() } == 0;
+        assert!(object.spare_capacity_mut().iter().all(is_zero), "{i}");
+        object.resize(large, 1);
+        casemate::verify().unwrap();
+    }
+    assert!(object.iter().all(|&byte| byte == 1));
+}
+
 #[test]
 fn what_grows_keeps_its_contents() {
     let _alone = alone();

@@ -9,6 +9,7 @@ use crate::scene::Scene;
 use crate::setting::{Environment, Role, Setting, Target};
 use crate::verdict::End;
 use casemate::inside::page_size;
+use std::alloc::Layout;
 use std::ops::Range;
 
 pub const CASES: &[Case] = &[
@@ -22,6 +23,7 @@ pub const CASES: &[Case] = &[
     Case { name: "past a large object's slack", run: out_of_loose_large, end: large },
     Case { name: "underflow out of a large object", run: below_large, end: large },
     Case { name: "beyond a large object cut short", run: cut_short, end: large },
+    Case { name: "beyond a large object that grew in its place", run: grown, end: large },
     Case { name: "read of a purged slab", run: read_purged, end: purge },
     Case { name: "write to a purged slab", run: write_purged, end: purge },
     Case { name: "read of a slot that waits for long", run: read_waiting, end: decay },
@@ -141,6 +143,20 @@ fn cut_short(scene: &Scene) {
     fill(at, half + 1, 1);
 }
 
+/// Growth in place takes the guard's place, and leaves one behind.
+fn grown(scene: &Scene) {
+    let (mut layout, page) = (scene.target.snug(), page_size());
+    let at = scene.take(layout);
+    let sizes = [1, 3, 40, 41].map(|pages| layout.size() + pages * page);
+    for size in sizes.into_iter().chain([layout.size() / 2, layout.size() + 20 * page]) {
+        assert_eq!(scene.here.resize(at, layout, size), at);
+        layout = Layout::from_size_align(size, layout.align()).unwrap();
+        fill(at, size, 1);
+    }
+    expect(at + layout.size());
+    write(at + layout.size(), 1);
+}
+
 fn read_purged(scene: &Scene) {
     if let Some(at) = purged::object(scene) {
         expect(at);
@@ -160,8 +176,6 @@ fn read_waiting(scene: &Scene) {
     let layout = scene.target.snug();
     let at = scene.take(layout);
     fill(at, layout.size(), 1);
-    // The one that was taken last is not queued before the next one is.
-    scene.take(layout);
     scene.home(move |hand| hand.free(at, layout));
     scene.home(purged::pass_time);
     expect(at);

@@ -59,6 +59,11 @@ pub struct Bin {
     pub listed: AtomicU64,
     /// Frees by other threads among `freed`.
     pub remote: AtomicU64,
+    /// `freed` when idle groups were last looked at, modulo 2^32.
+    pub looked_at: AtomicU32,
+    /// Nonzero while there is nothing to grow into: each free queues its group, so that nothing is
+    /// looked for.
+    pub pressed: AtomicU32,
 
     // Second line.
     magazine: UnsafeCell<[u8; 64]>,
@@ -111,6 +116,8 @@ impl Bin {
         freed: AtomicU64::new(0),
         listed: AtomicU64::new(0),
         remote: AtomicU64::new(0),
+        looked_at: AtomicU32::new(0),
+        pressed: AtomicU32::new(0),
         magazine: UnsafeCell::new([0; 64]),
         oldest: AtomicU32::new(0),
         youngest: AtomicU32::new(0),

@@ -206,6 +206,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let free = (view.all(at) & !group.own.live.load(Relaxed)).count_ones();
             let ripe = super::refill::ripe_at(view.region.shape.slots_of(at));
             group.own.until.store(ripe.saturating_sub(free).max(1), Relaxed);
+            view.bin.pressed.store(0, Relaxed);
         }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "reads the canaries of live slots")]
 
 use super::bin::{Bin, Phase};
+use super::reuse::Look;
 use super::slabs::Spares;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
@@ -90,7 +91,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             return Ok(true);
         }
         // Before growing: much may be free in groups that were never free enough to be queued.
-        self.ripen_idle(entry, &view, false)?;
+        self.ripen_idle(entry, &view, Look::Growing)?;
         self.relieve_abandoned(number, events)?;
         if view.is_single() {
             self.gather(entry, view.region.shape.data as usize)?;
@@ -99,7 +100,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             return Ok(true);
         }
         // Nothing to grow into: everything free counts now, after the shortest wait.
-        self.ripen_idle(entry, &view, true)?;
+        self.ripen_idle(entry, &view, Look::Pressed)?;
         match self.next_pressed(entry, &view) {
             Some((id, source)) => self.take_served(entry, &view, id, source),
             None => Ok(false),
@@ -139,7 +140,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Queues a group that is ripe; otherwise sets the countdown to when it will be.
     fn settle(&self, entry: &mut Entry<'f>, view: &View<'f>, id: GroupId) -> Outcome<()> {
         let (_, at, group) = view.group(id);
-        let ripe = ripe_at(view.region.shape.slots_of(at));
+        let ripe = match view.bin.pressed.load(Relaxed) {
+            0 => ripe_at(view.region.shape.slots_of(at)),
+            _ => 1,
+        };
         // What was snapshotted before it was taken up.
         if group.own.waiting.load(Relaxed).count_ones() >= ripe {
             return if self.age(view, &group) >= self.patience(entry, view).frees {
@@ -271,6 +275,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             taken = state.take::<O, P>(view.region, &ground, entry.random());
         }
         let Some((slab, is_zero)) = taken else { return false };
+        view.bin.pressed.store(0, Relaxed);
         view.bin.frontier.store(state.frontier() as usize, Relaxed);
         let head = header(view.region, slab);
         head.spare.store(all_groups(view.region), Relaxed);

@@ -225,32 +225,58 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
-    /// Queues idle groups with any free slot: all of them if `pressed`, otherwise only if an eighth
-    /// of the bin's slots is free in them.
+    /// Queues idle groups with any free slot, as far as that is called for.
     pub(super) fn ripen_idle(
         &self,
         entry: &mut Entry<'f>,
         view: &View<'f>,
-        pressed: bool,
+        look: Look,
     ) -> Outcome<()> {
         let slabs = view.bin.slab_count.load(Relaxed);
         let total = u64::from(slabs) * u64::from(view.region.shape.slots);
-        let live = view.bin.live();
-        let idle = total.saturating_sub(live).saturating_sub(view.bin.waiting.load(Relaxed));
-        if !pressed && (idle * 8 < total || slabs < 4) {
+        let freed = view.bin.freed.load(Relaxed) as u32;
+        // After a look what is free in idle groups was freed since.
+        let since = u64::from(freed.wrapping_sub(view.bin.looked_at.load(Relaxed)));
+        let is_called_for = match look {
+            Look::Growing => {
+                let waiting = view.bin.waiting.load(Relaxed);
+                let idle = total.saturating_sub(view.bin.live()).saturating_sub(waiting);
+                slabs >= 4 && idle.min(since) * 8 >= total
+            }
+            Look::All => true,
+            Look::Pressed => view.bin.pressed.swap(1, Relaxed) == 0,
+        };
+        if !is_called_for {
             return Ok(());
         }
+        view.bin.looked_at.store(freed, Relaxed);
         let mut next = Link(view.bin.slabs.load(Relaxed));
         while let Some(slab) = next.slab() {
             next = Link(header(view.region, slab).next.load(Relaxed));
             for at in members(all_groups(view.region)) {
                 let group = group(view.region, slab, at);
                 let free = view.all(at) & !group.own.live.load(Relaxed);
-                if Phase::of(group.own.phase.load(Relaxed)) == Phase::Idle && free != 0 {
+                if Phase::of(group.own.phase.load(Relaxed)) != Phase::Idle {
+                    continue;
+                }
+                if free != 0 {
                     self.enqueue(entry, view, view.region.group_id(slab, at))?;
+                } else if look == Look::Pressed {
+                    group.own.until.store(1, Relaxed);
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Why idle groups are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// The bin is about to grow: only if an eighth of its slots is free in such groups.
+    Growing,
+    /// All are wanted.
+    All,
+    /// There is nothing to grow into: once, and from then on each free queues its group.
+    Pressed,
 }

@@ -4,6 +4,7 @@
 
 use super::patience::{FEWEST, Patience, quarantine};
 use super::refill::View;
+use super::reuse::Look;
 use super::shared::GUESTS;
 use super::thread_heap::Entry;
 use super::{Heap, Outcome};
@@ -176,7 +177,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.fold_inbox(entry)?;
         for number in 0..self.plan().regions {
             let view = self.view(entry, number)?;
-            self.ripen_idle(entry, &view, true)?;
+            // Wholly free ones are queued already, but for those of a forked child's parent.
+            if view.bin.pressed.load(Relaxed) == 0 {
+                self.ripen_idle(entry, &view, Look::All)?;
+            }
             self.tidy_after(entry, &view, patience)?;
             given |= self.purge_bin(&view)?;
         }
@@ -208,7 +212,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let view = self.view(&entry, number)?;
         // A large bin whose thread has ended changes no more, while whoever comes here grows again
         // and again: all of it is walked only if it is small.
-        self.ripen_idle(&mut entry, &view, view.bin.slab_count.load(Relaxed) < WALKED)?;
+        let is_small = view.bin.slab_count.load(Relaxed) < WALKED;
+        let look = if is_small { Look::All } else { Look::Growing };
+        self.ripen_idle(&mut entry, &view, look)?;
         if view.is_single() {
             // Nothing more is queued here: what has not waited for the least that could have been
             // drawn stays for the next thread.

@@ -145,3 +145,30 @@ fn a_request_that_fails_ends_no_wait() {
         },
     );
 }
+
+/// What is freed at a limit serves the next, without a look at all that there is each time: that
+/// would take minutes here.
+#[test]
+fn at_the_limit_what_is_freed_serves() {
+    child::run_after(
+        "limited::at_the_limit_what_is_freed_serves",
+        || limit(512 * MIB),
+        || {
+            let mut objects = load::room(4 << 20);
+            let made = load::fill(&mut objects, 100, 8, 4 << 20);
+            assert!(made > 1 << 20 && load::is_null(100, 8), "{made}");
+            let (mut random, mut refused) = (1usize, 0);
+            for _ in 0..300_000 {
+                random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                objects.swap_remove((random >> 33) % objects.len());
+                match Object::new(100, 8) {
+                    Some(object) => objects.push(object),
+                    None => refused += 1,
+                }
+            }
+            // As many as must lie behind a free.
+            assert!(refused <= 64, "{refused}");
+            casemate::verify().unwrap();
+        },
+    );
+}

@@ -206,6 +206,10 @@ pub fn extend<O: Os, P: Policy>(
         Ok(())
     };
     if open().is_err() {
+        if guard != 0 && !mapping.marked {
+            // It may have opened a part of what was guarded.
+            let _ = O::close(end, more.min(mapping.behind()));
+        }
         if taken != 0 {
             let _ = O::unmap(map_end, taken);
         }

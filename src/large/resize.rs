@@ -67,9 +67,11 @@ fn grow<O: Os, P: Policy>(
     let (entry, state) = (table.entry(number), grounds.state);
     let made = mapping_of(entry);
     let (start, size) = (entry.start.load(Relaxed), entry.size.load(Relaxed));
-    let Some(end) = align_up(start + request.size, grounds.ground.page) else { return false };
-    let more = end - (made.data + made.data_len);
-    let was_there = made.behind() >= more + mapping::most_guard(grounds);
+    let end = align_up(start + request.size, grounds.ground.page);
+    let Some(more) = end.and_then(|end| end.checked_sub(made.data + made.data_len)) else {
+        return false;
+    };
+    let was_there = made.behind().saturating_sub(mapping::most_guard(grounds)) >= more;
     if more > made.data_len / 2 && !was_there || start & (request.align - 1) != 0 {
         return false;
     }

@@ -50,3 +50,33 @@ fn where_address_space_is_short() {
         },
     );
 }
+
+/// A resize, for interfaces that can ask for another alignment with it: smaller, as large, larger.
+#[test]
+fn another_one_with_another_size() {
+    use casemate::interface::{Claim, Interface, Request};
+    static HEAP: Interface<casemate::Full> = Interface::new(|_| {}, |_| {}, || {});
+    child::run("alignment::another_one_with_another_size", || {
+        let request = |size, align| {
+            Request::layout(std::alloc::Layout::from_size_align(size, align).unwrap())
+        };
+        for old in [3 * MIB, 3 * MIB + 5] {
+            for size in [MIB + MIB / 2, 2 * MIB, 3 * MIB, 3 * MIB + 100, 4 * MIB, 7 * MIB] {
+                for shift in [3, 12, 21, 22, 26] {
+                    let object = HEAP.allocate(request(old, 16));
+                    // SAFETY: objects of this test's own, of these sizes, resized and freed once.
+                    unsafe {
+                        object.write_bytes(7, old);
+                        let moved = HEAP.reallocate(object, Claim::ANY, request(size, 1 << shift));
+                        assert_eq!(moved.addr() % (1 << shift), 0);
+                        let kept = std::slice::from_raw_parts(moved, old.min(size));
+                        assert!(kept.iter().all(|&byte| byte == 7), "{old} {size} {shift}");
+                        moved.write_bytes(9, size);
+                        HEAP.free(moved, Claim::ANY);
+                    }
+                }
+            }
+        }
+        casemate::verify().expect("every invariant");
+    });
+}

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "reads the canaries of live slots")]
 
 use super::bin::{Bin, Phase};
+use super::patience::quarantine;
 use super::reuse::Look;
 use super::slabs::Spares;
 use super::thread_heap::Entry;
@@ -43,6 +44,12 @@ impl<'a> View<'a> {
         slots * u64::from(self.region.shape.slot)
     }
 
+    /// Whether so much waits that the bin need not grow, nor take what is free slot by slot.
+    fn is_plenty(&self) -> bool {
+        let most = 2 * u64::from(quarantine(self.region.shape.slot as usize));
+        self.bin.waiting.load(Relaxed) > most + self.bin.live() / 8
+    }
+
     /// Whether each slot has a slab to itself.
     pub(super) fn is_single(&self) -> bool {
         self.region.shape.is_single()
@@ -71,6 +78,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         entry.heap.events.store(events, Relaxed);
         self.fold_inbox(entry)?;
         let view = self.view(entry, number)?;
+        if view.bin.pressed.load(Relaxed) != 0 && view.is_plenty() {
+            view.bin.pressed.store(0, Relaxed);
+        }
         self.put_down(entry, &view)?;
         // Guests free nothing themselves: without this their empty slabs would stay.
         self.tidy(entry, &view)?;

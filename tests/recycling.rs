@@ -157,13 +157,53 @@ fn take_all_mappings() -> (*mut u8, usize) {
 /// moved mapping by mapping stops in between then (Linux 6.17).
 #[test]
 fn what_cannot_grow_for_want_of_mappings_keeps_its_contents() {
+    for_want_of_mappings(0, |grow| {
+        let mut object = Vec::new();
+        for _ in 0..4 {
+            assert!(grow(&mut object, MIB + 300_000));
+        }
+        object
+    });
+}
+
+/// The same of one that the program itself has split, of which the heap knows nothing.
+#[test]
+fn nor_does_what_the_program_split() {
+    for first in 0..12 {
+        for_want_of_mappings(first, |grow| {
+            // Kept pages would be mappings of their own, which the heap knows.
+            casemate::interface::Interface::<casemate::Full>::new(|_| {}, |_| {}, || {}).trim();
+            let mut object = Vec::new();
+            assert!(grow(&mut object, 2 * MIB));
+            for part in [1, 3, 5] {
+                let at = object.as_mut_ptr().wrapping_add(part * 65_536);
+                // SAFETY: advice on a part of the object, which changes no contents.
+                let split = unsafe { libc::madvise(at.cast(), 65_536, libc::MADV_DONTDUMP) };
+                assert_eq!(split, 0);
+            }
+            object
+        });
+    }
+}
+
+/// Gives an object more bytes if they are to be had; its contents are as they were.
+fn grow(object: &mut Vec<u8>, more: usize) -> bool {
+    let byte = |i: usize| (i / 512) as u8 | 1;
+    let done = object.try_reserve_exact(more).is_ok();
+    assert!(object.iter().enumerate().all(|(i, &value)| value == byte(i)));
+    let capacity = object.capacity();
+    object.extend((object.len()..capacity).map(byte));
+    done
+}
+
+/// `first`: how many times a mapping or two come free before growth is tried.
+fn for_want_of_mappings(first: usize, begin: fn(fn(&mut Vec<u8>, usize) -> bool) -> Vec<u8>) {
     let _alone = alone();
     let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     if limit.trim().parse().is_ok_and(|most: usize| most > 500_000) {
         println!("skipped: a million mappings are allowed");
         return;
     }
-    let byte = |i: usize| (i / 512) as u8 | 1;
     // SAFETY: the child uses the heap, which Casemate allows, and ends.
     let child = unsafe { libc::fork() };
     assert!(child >= 0);
@@ -171,17 +211,7 @@ fn what_cannot_grow_for_want_of_mappings_keeps_its_contents() {
         // SAFETY: ends this child should it hang.
         unsafe { libc::alarm(60) };
         let well = std::panic::catch_unwind(|| {
-            let mut object: Vec<u8> = Vec::new();
-            let grow = |object: &mut Vec<u8>, more: usize| {
-                let done = object.try_reserve_exact(more).is_ok();
-                assert!(object.iter().enumerate().all(|(i, &value)| value == byte(i)));
-                let capacity = object.capacity();
-                object.extend((object.len()..capacity).map(byte));
-                done
-            };
-            for _ in 0..4 {
-                assert!(grow(&mut object, MIB + 300_000));
-            }
+            let mut object = begin(grow);
             let (all, taken) = take_all_mappings();
             assert!((1..500_000).contains(&taken), "{taken}: the limit binds");
             let mut grown = 0;
@@ -190,7 +220,8 @@ fn what_cannot_grow_for_want_of_mappings_keeps_its_contents() {
                 unsafe {
                     libc::mprotect(all.add(8192 * (taken - 1 - i)).cast(), 4096, libc::PROT_NONE)
                 };
-                grown += usize::from(grow(&mut object, MIB));
+                let more = object.len() / 2 + MIB;
+                grown += usize::from(i >= first && grown < 3 && grow(&mut object, more));
             }
             assert!(grown > 0, "nothing grew in the end");
         });

@@ -90,7 +90,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.check_claim(found, record, old)?;
         if P::SET.has(Set::CANARY) && found.region.has_canary() {
             let words = self.plan().key.words(found.at, record.generation());
-            let size = found.region.room as usize - record.slack();
+            let size = (found.region.room as usize).saturating_sub(record.slack());
             let most = new.size.saturating_sub(size) + NEAR;
             if !self.memory(found).is_sealed_near(record.slack(), words, most) {
                 return Err(self.blame(found, Kind::Overflow));

@@ -44,10 +44,11 @@ impl<'a> View<'a> {
         slots * u64::from(self.region.shape.slot)
     }
 
-    /// Whether so much waits that the bin need not grow, nor take what is free slot by slot.
+    /// Whether so much waits, or is empty, that the bin need not grow, nor take what is free slot by slot.
     fn is_plenty(&self) -> bool {
         let most = 2 * u64::from(quarantine(self.region.shape.slot as usize));
-        self.bin.waiting.load(Relaxed) > most + self.bin.live() / 8
+        let [empty, all] = [&self.bin.empty, &self.bin.slab_count].map(|count| count.load(Relaxed));
+        self.bin.waiting.load(Relaxed) > most + self.bin.live() / 8 || empty > all / 8
     }
 
     /// Whether each slot has a slab to itself.

@@ -171,8 +171,8 @@ pub fn most_guard(grounds: &Grounds<'_>) -> usize {
 }
 
 /// Makes `more` bytes behind an object's accessible ones accessible, where they are guards or nobody
-/// has them, with a guard behind. How many bytes of address space that took; `None`: nothing has
-/// changed.
+/// has them, with a guard behind. How many bytes of address space that took; `None`: there is no
+/// more than before.
 pub fn extend<O: Os, P: Policy>(
     grounds: &Grounds<'_>,
     table: &Table<'_, O>,
@@ -181,24 +181,34 @@ pub fn extend<O: Os, P: Policy>(
 ) -> Option<usize> {
     let (end, map_end) = (mapping.data + mapping.data_len, mapping.map + mapping.map_len);
     let guard = mapping.behind().min(most_guard(grounds));
+    if guard == 0 && P::SET.has(Set::GUARDS) {
+        // The free space around it is all the guard it has.
+        return None;
+    }
     let taken = (more + guard).saturating_sub(mapping.behind());
     if taken != 0 {
-        if table.meets_freed(map_end, taken) {
+        let window = grounds.window.0 + grounds.window.1;
+        // Where nothing is reserved, the rest is other slots' to come.
+        let is_inside = elsewhere::<O>(grounds).is_some() || map_end + taken <= window;
+        if !is_inside || table.meets_freed(map_end, taken) {
             return None;
         }
-        let own = mapping.marked || guard == 0 || !P::SET.has(Set::GUARDS);
+        let own = mapping.marked || !P::SET.has(Set::GUARDS);
         if own { O::map(map_end, taken) } else { O::reserve(map_end, taken) }.ok()?;
     }
     let open = || {
-        if guard == 0 || !P::SET.has(Set::GUARDS) {
+        if !P::SET.has(Set::GUARDS) {
             return Ok(());
         }
         if mapping.marked {
             if taken != 0 {
-                O::guard(map_end + taken - guard, guard)?;
+                // Only what is new: a refusal takes away what there is.
+                let from = map_end.max(end + more);
+                O::guard(from, map_end + taken - from)?;
             }
             // What was cut off while markers were refused is closed otherwise.
             O::open(end, more)?;
+            O::dump(end, more);
             return O::unguard(end, more);
         }
         O::open(end, more)?;
@@ -206,7 +216,7 @@ pub fn extend<O: Os, P: Policy>(
         Ok(())
     };
     if open().is_err() {
-        if guard != 0 && !mapping.marked {
+        if P::SET.has(Set::GUARDS) && !mapping.marked {
             // It may have opened a part of what was guarded.
             let _ = O::close(end, more.min(mapping.behind()));
         }

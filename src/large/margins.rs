@@ -7,6 +7,7 @@ use super::mapping::Mapping;
 use super::{Grounds, LargeEntry, mapping_of};
 use crate::os::pointer;
 use core::sync::atomic::Ordering::Relaxed;
+
 /// The accessible bytes around the object: before it, and from its end to its last page's end.
 fn margins(entry: &LargeEntry) -> [(usize, usize); 2] {
     let Mapping { data, data_len, .. } = mapping_of(entry);

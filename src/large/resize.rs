@@ -107,7 +107,8 @@ fn move_to_larger<O: Os, P: Policy>(
     // The pattern must not reach the program with the moved page.
     clear(start + size, old.data + old.data_len);
     // Of several mappings Linux 5.7 to 6.16 move none, and say so late; later ones move one after
-    // the other, and may fail in between.
+    // the other, and may fail in between. More than are counted may be there: the program may have
+    // split them, and a forked child's growth is not joined to what it has from its parent.
     let several = from.freed_at.load(Relaxed) != ONE;
     let made = mapping_of(table.entry(new));
     let tries = (!several || grounds.state.moves_one.load(Relaxed) == 0)
@@ -125,9 +126,7 @@ fn move_to_larger<O: Os, P: Policy>(
             grounds.state.moves_one.store(1, Relaxed);
         }
         let Some(other) = add::<O, P>(grounds, table, request, Fit::Start, 0)? else {
-            if several {
-                merge::<O>(grounds, made.data, old.data, old.data_len);
-            }
+            merge::<O>(grounds, made.data, old.data, old.data_len);
             drop_object::<O, P>(grounds, table, new);
             if P::SET.has(Set::CANARY) {
                 seal(grounds, table.entry(number));
@@ -144,7 +143,7 @@ fn move_to_larger<O: Os, P: Policy>(
         let pieces = table.entry(number).freed_at.load(Relaxed).saturating_sub(1);
         to.freed_at.fetch_add(pieces, Relaxed);
         grounds.ground.mappings.fetch_add(pieces as usize, Relaxed);
-    } else if several && tries && lost.is_none() {
+    } else if tries && lost.is_none() {
         // Some may have been moved.
         merge::<O>(grounds, old.data, target, old.data_len);
     } else {
@@ -153,7 +152,7 @@ fn move_to_larger<O: Os, P: Policy>(
         unsafe {
             copy(pointer(start), pointer(target), size.min(request.size));
         }
-        if several && lost.is_some() {
+        if lost.is_some() {
             merge::<O>(grounds, made.data, target, old.data_len);
         }
     }

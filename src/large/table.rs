@@ -42,7 +42,8 @@ pub struct LargeEntry {
     pub word: AtomicU32,
     /// Next in the queue of freed ranges, or of empty entries: number plus one.
     pub next: AtomicU32,
-    /// Large frees when this was freed, modulo 2^32; of an object, the mappings that it is.
+    /// Large frees when this was freed, modulo 2^32; of an object, the mappings that it is known
+    /// to be.
     pub freed_at: AtomicU32,
     /// MiB freed when this was freed, modulo 2^32; of an object, 1 if its guards are markers.
     pub freed_mib: AtomicU32,

@@ -157,7 +157,7 @@ fn take_all_mappings() -> (*mut u8, usize) {
 /// moved mapping by mapping stops in between then (Linux 6.17).
 #[test]
 fn what_cannot_grow_for_want_of_mappings_keeps_its_contents() {
-    for_want_of_mappings(0, |grow| {
+    for_want_of_mappings(0, || {
         let mut object = Vec::new();
         for _ in 0..4 {
             assert!(grow(&mut object, MIB + 300_000));
@@ -170,7 +170,7 @@ fn what_cannot_grow_for_want_of_mappings_keeps_its_contents() {
 #[test]
 fn nor_does_what_the_program_split() {
     for first in 0..12 {
-        for_want_of_mappings(first, |grow| {
+        for_want_of_mappings(first, || {
             // Kept pages would be mappings of their own, which the heap knows.
             casemate::interface::Interface::<casemate::Full>::new(|_| {}, |_| {}, || {}).trim();
             let mut object = Vec::new();
@@ -197,7 +197,7 @@ fn grow(object: &mut Vec<u8>, more: usize) -> bool {
 }
 
 /// `first`: how many times a mapping or two come free before growth is tried.
-fn for_want_of_mappings(first: usize, begin: fn(fn(&mut Vec<u8>, usize) -> bool) -> Vec<u8>) {
+fn for_want_of_mappings(first: usize, begin: fn() -> Vec<u8>) {
     let _alone = alone();
     let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     if limit.trim().parse().is_ok_and(|most: usize| most > 500_000) {
@@ -211,7 +211,7 @@ fn for_want_of_mappings(first: usize, begin: fn(fn(&mut Vec<u8>, usize) -> bool)
         // SAFETY: ends this child should it hang.
         unsafe { libc::alarm(60) };
         let well = std::panic::catch_unwind(|| {
-            let mut object = begin(grow);
+            let mut object = begin();
             let (all, taken) = take_all_mappings();
             assert!((1..500_000).contains(&taken), "{taken}: the limit binds");
             let mut grown = 0;

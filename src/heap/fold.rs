@@ -40,6 +40,15 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 }
             }
         }
+        self.enqueue_ripe(entry, ripe)
+    }
+
+    /// Queues the groups that were found ripe, the last one first.
+    pub(super) fn enqueue_ripe(
+        &self,
+        entry: &mut Entry<'f>,
+        mut ripe: Option<(usize, GroupId)>,
+    ) -> Outcome<()> {
         while let Some((number, id)) = ripe {
             let view = self.view(entry, number)?;
             ripe = after_ripe(&view.group(id).2);
@@ -73,7 +82,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
 /// Links an idle group to the one, with its region, that was last found ripe before it. Until it is
 /// queued it is in no list and counts nothing down.
-fn link_ripe(
+pub(super) fn link_ripe(
     group: &Group<'_>,
     before: Option<(usize, GroupId)>,
     this: (usize, GroupId),

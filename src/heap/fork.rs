@@ -5,8 +5,10 @@
 
 #![expect(unsafe_code, reason = "enters heaps by other rights than ownership")]
 
+use super::bin::Phase;
 use super::entry::number_in;
-use super::refill::View;
+use super::fold::link_ripe;
+use super::refill::ripe_at;
 use super::shared::{GUESTS, LIVE, fork_word};
 use super::thread_heap::{Entry, Standing, ThreadHeap};
 use super::{Heap, Outcome};
@@ -170,6 +172,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// to push stays marked as queued, and is looked at when it is taken up.
     fn refold(&self, entry: &mut Entry<'f>) -> Outcome<()> {
         self.fold_inbox(entry)?;
+        let mut ripe = None;
         for number in 0..self.plan().regions {
             let view = self.view(entry, number)?;
             view.bin.reshuffle::<O>(entry.random());
@@ -183,31 +186,25 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                     let base = view.region.group(slab, at);
                     // Without a store where there is nothing: each would copy a page.
                     let done = group.fold_if_any().map_err(|kind| view.fail(kind, base))?;
-                    if done != 0 {
-                        self.recount(entry, &view, &group, at, done);
+                    if done == 0 {
+                        continue;
+                    }
+                    self.count_folded(entry, &view, done);
+                    if Phase::of(group.own.phase.load(Relaxed)) == Phase::Idle {
+                        let id = (number, view.region.group_id(slab, at));
+                        let free = (view.all(at) & !group.own.live.load(Relaxed)).count_ones();
+                        let wanted = ripe_at(view.region.shape.slots_of(at));
+                        if free >= wanted {
+                            ripe = Some(link_ripe(&group, ripe, id));
+                        } else {
+                            group.own.until.store(wanted - free, Relaxed);
+                            view.bin.pressed.store(0, Relaxed);
+                        }
                     }
                 }
             }
         }
-        Ok(())
-    }
-
-    fn recount(
-        &self,
-        entry: &Entry<'f>,
-        view: &View<'f>,
-        group: &crate::slab::group::Group<'f>,
-        at: usize,
-        done: u64,
-    ) {
-        self.count_folded(entry, view, done);
-        if super::bin::Phase::of(group.own.phase.load(Relaxed)) == super::bin::Phase::Idle {
-            // The countdown ends at the next free at the latest.
-            let free = (view.all(at) & !group.own.live.load(Relaxed)).count_ones();
-            let ripe = super::refill::ripe_at(view.region.shape.slots_of(at));
-            group.own.until.store(ripe.saturating_sub(free).max(1), Relaxed);
-            view.bin.pressed.store(0, Relaxed);
-        }
+        self.enqueue_ripe(entry, ripe)
     }
 }
 

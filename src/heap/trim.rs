@@ -177,8 +177,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.fold_inbox(entry)?;
         for number in 0..self.plan().regions {
             let view = self.view(entry, number)?;
-            // Wholly free ones are queued already, but for those of a forked child's parent; while
-            // the bin is pressed all are of which any slot is free.
+            // What is free counts from here on at the latest; while the bin is pressed it does.
             if view.bin.pressed.load(Relaxed) == 0 {
                 self.ripen_idle(entry, &view, Look::All)?;
             }

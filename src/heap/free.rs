@@ -207,10 +207,21 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Size and alignment are those allocated, and nothing behind the object was written to.
     #[inline(always)]
     pub(super) fn check(&self, found: &Found<'f>, record: Record, claim: Claim) -> Outcome<()> {
+        self.check_near(found, record, claim, usize::MAX)
+    }
+
+    /// The same, but of a long slack only the first `most` bytes, and the canary.
+    pub(super) fn check_near(
+        &self,
+        found: &Found<'f>,
+        record: Record,
+        claim: Claim,
+        most: usize,
+    ) -> Outcome<()> {
         self.check_claim(found, record, claim)?;
         if P::SET.has(Set::CANARY) && found.region.has_canary() {
             let words = self.plan().key.words(found.at, record.generation());
-            if !self.memory(found).is_sealed(record.slack(), words) {
+            if !self.memory(found).is_sealed_near(record.slack(), words, most) {
                 return Err(self.blame(found, Kind::Overflow));
             }
         }

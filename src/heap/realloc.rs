@@ -68,7 +68,10 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             let slot = found.id.slot as usize;
             let record = found.group.check_owned(slot).map_err(|kind| self.blame(&found, kind))?;
             if stays {
-                self.check_near(&found, record, old, new)?;
+                // The rest stays where it is, watched: what grows in small steps would look at all
+                // of it each time.
+                let size = (found.region.room as usize).saturating_sub(record.slack());
+                self.check_near(&found, record, old, new.size.saturating_sub(size) + NEAR)?;
                 return self.resize(&found, record, new);
             }
             self.check(&found, record, old)?;
@@ -76,27 +79,6 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             return self.copy_owned(&found, record, new);
         }
         self.copy_claimed(&found, old, new)
-    }
-
-    /// As for a free, but of a long slack only what the object gets and some more: the rest stays
-    /// where it is, watched. What grows in small steps would look at all of it each time.
-    fn check_near(
-        &self,
-        found: &Found<'f>,
-        record: Record,
-        old: Claim,
-        new: &Request,
-    ) -> Outcome<()> {
-        self.check_claim(found, record, old)?;
-        if P::SET.has(Set::CANARY) && found.region.has_canary() {
-            let words = self.plan().key.words(found.at, record.generation());
-            let size = (found.region.room as usize).saturating_sub(record.slack());
-            let most = new.size.saturating_sub(size) + NEAR;
-            if !self.memory(found).is_sealed_near(record.slack(), words, most) {
-                return Err(self.blame(found, Kind::Overflow));
-            }
-        }
-        Ok(())
     }
 
     /// The owner resizes within the slot.

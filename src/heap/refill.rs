@@ -44,7 +44,8 @@ impl<'a> View<'a> {
         slots * u64::from(self.region.shape.slot)
     }
 
-    /// Whether so much waits, or is empty, that the bin need not grow, nor take what is free slot by slot.
+    /// Whether so much waits, or is empty, that the bin need not grow, nor take what is free slot by
+    /// slot.
     fn is_plenty(&self) -> bool {
         let most = 2 * u64::from(quarantine(self.region.shape.slot as usize));
         let [empty, all] = [&self.bin.empty, &self.bin.slab_count].map(|count| count.load(Relaxed));

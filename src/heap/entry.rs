@@ -5,29 +5,28 @@
 //!
 //! ```text
 //! bit 31..16  number of the thread's heap, 0 for none: an offset into the heap table
-//! bit  7..0   allocations served by guest heaps so far, or ARRANGING or GONE
+//! bit 15..0   allocations served by guest heaps so far, or ARRANGING or GONE
 //! ```
 
 #![expect(unsafe_code, reason = "enters guest and adopted heaps, of which it is the only holder")]
 
+use super::earn;
 use super::shared::{GUESTS, MOST_HEAPS};
 use super::thread_heap::{Entry, Standing, ThreadHeap};
 use super::{Heap, Outcome};
-use crate::os::{Os, Thread, ThreadExit};
+use crate::os::{Os, Thread};
 use crate::policy::Policy;
-use crate::rng::Stream;
 use crate::slab::lock::{Held, Rank, Refused};
 use crate::slab::pool::Pool;
 use crate::violation::{Kind, Violation};
-use core::marker::PhantomData;
 use core::sync::atomic::Ordering::Relaxed;
 
-/// Allocations that a thread makes as a guest before it gets a heap of its own.
-const GUEST_ALLOCATIONS: u32 = 64;
 /// The thread is arranging for its end just now.
-const ARRANGING: u32 = 254;
+pub(super) const ARRANGING: u32 = COUNT - 1;
 /// The thread's exit hook has run.
-const GONE: u32 = 255;
+pub(super) const GONE: u32 = COUNT;
+/// The bits of the count.
+const COUNT: u32 = 0xffff;
 
 /// The number of the heap that a thread's word names.
 #[inline(always)]
@@ -35,7 +34,7 @@ pub(super) fn number_in(word: u32) -> usize {
     (word >> ThreadHeap::SHIFT) as usize
 }
 
-const _: () = assert!(ThreadHeap::SHIFT > 8 && MOST_HEAPS << ThreadHeap::SHIFT <= 1 << 32);
+const _: () = assert!(1 << ThreadHeap::SHIFT > COUNT && MOST_HEAPS << ThreadHeap::SHIFT <= 1 << 32);
 
 /// The right to be inside a heap.
 pub struct Inside<'h, O: Os> {
@@ -84,9 +83,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 return Ok(Some(Inside { entry, _by: By::Ownership }));
             }
         } else {
-            match word & 0xff {
+            match word & COUNT {
                 GONE | ARRANGING => {}
-                count if count < GUEST_ALLOCATIONS => thread.word.set(count + 1),
+                count if self.stays_guest(count) => thread.word.set(earn::counted(count)),
                 _ => {
                     if let Some(entry) = self.earn(thread) {
                         return Ok(Some(Inside { entry, _by: By::Ownership }));
@@ -111,8 +110,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
-    /// Enters a guest heap. `None`: this is a signal handler that interrupted the use of one, or of
-    /// another lock, and the others are busy.
+    /// Enters a guest heap, or where all are busy one that nobody has. `None`: this is a signal handler
+    /// that interrupted the use of one, or of another lock, and the others are busy.
     fn visit(&self, thread: &Thread<'_>) -> Option<Inside<'f, O>> {
         // Threads start at different guests; the address of thread-local storage differs above
         // its alignment.
@@ -134,6 +133,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
         }
         let guest = busy.filter(|_| thread.held.get() == 0)?;
+        if self.may_be_lent()
+            && let Some(lent) = self.lend()
+        {
+            return Some(lent);
+        }
         inside(guest, guest.lock.acquire::<O>(Rank::Guest)?)
     }
 
@@ -160,91 +164,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Starting over draws new numbers for the heaps that it can enter. One that a call of this
     /// thread was about to take, or had on loan, when a handler interrupted that call and forked,
     /// gets them here. Should the kernel refuse, the old ones go on.
-    fn reseed_after_fork(&self, entry: &mut Entry<'f>, forks: u32, retired: bool) {
+    pub(super) fn reseed_after_fork(&self, entry: &mut Entry<'f>, forks: u32, retired: bool) {
         if retired || self.shared().forks.load(Relaxed) != forks {
             let _ = entry.reseed::<O>();
-        }
-    }
-
-    /// Gives the thread a heap: one whose thread has ended, or a new one.
-    fn earn(&self, thread: &Thread<'_>) -> Option<Entry<'f>> {
-        let forks = self.shared().forks.load(Relaxed);
-        // Registering may allocate; until it is done the thread is a guest.
-        thread.word.set(ARRANGING);
-        if !self.arrange_exit() {
-            thread.word.set(0);
-            return None;
-        }
-        let number = match self.shared().pool().take() {
-            Some(number) => number,
-            None => match self.make(Standing::Owned) {
-                Some(number) => number,
-                None => {
-                    // No heap to be had: ask again after as many allocations as before.
-                    thread.word.set(0);
-                    return None;
-                }
-            },
-        };
-        let heap = self.frozen.heap(number);
-        // It may have been on loan to a call in which a handler forked.
-        let retired = heap.standing() == Standing::Retired;
-        heap.give_to(thread.identity);
-        thread.word.set((number as u32) << ThreadHeap::SHIFT);
-        let mut entry = heap.enter::<P>(thread)?;
-        self.reseed_after_fork(&mut entry, forks, retired);
-        Some(entry)
-    }
-
-    /// Makes another heap in the table, out of the pool.
-    fn make(&self, standing: Standing) -> Option<usize> {
-        let shared = self.shared();
-        let _held = shared.lock.acquire::<O>(Rank::Shared)?;
-        let number = shared.heaps.load(Relaxed) as usize;
-        if number >= self.frozen.most_heaps() {
-            return None;
-        }
-        let heap = self.frozen.heap(number);
-        let at = (&raw const *heap).addr();
-        // What was reserved may have been cut since, under a lowered limit.
-        let opened = self.plan().rung.reserved && O::open(at, ThreadHeap::STRIDE).is_ok();
-        if !opened {
-            O::map(at, ThreadHeap::STRIDE).ok()?;
-        }
-        let Some(random) = Stream::from_kernel::<O>() else {
-            // What stays mapped and unused could not be mapped again.
-            if !opened {
-                let _ = O::unmap(at, ThreadHeap::STRIDE);
-            }
-            return None;
-        };
-        heap.set_up(number as u32, standing, random);
-        shared.heaps.store(number as u32 + 1, Relaxed);
-        Some(number)
-    }
-
-    fn arrange_exit(&self) -> bool {
-        if crate::process::is(self.frozen) {
-            O::at_thread_exit::<Exit<O, P>>()
-        } else {
-            // A heap of a test: its threads leave by themselves.
-            true
-        }
-    }
-
-    /// The calling thread gives up its heap, which another may adopt. Later requests of this
-    /// thread are served by guest heaps. Harmless if the thread has no heap, or twice.
-    pub fn leave(&self) {
-        let thread = O::thread();
-        let number = number_in(thread.word.get());
-        thread.word.set(GONE);
-        if number == 0 {
-            return;
-        }
-        let heap = self.frozen.heap(number);
-        if heap.is_owned_by(thread.identity) && !heap.is_entered() {
-            heap.abandon();
-            self.shared().pool().publish(number);
         }
     }
 
@@ -270,13 +192,4 @@ fn inside<'h, O: Os>(guest: &'h ThreadHeap, held: Held<'h, O>) -> Option<Inside<
     // SAFETY: the guest heap's lock is held, and is given up after the entry.
     let entry = unsafe { guest.enter_held() };
     Some(Inside { entry, _by: By::GuestLock { _held: held } })
-}
-
-/// Runs when a thread of the process ends.
-struct Exit<O, P>(PhantomData<(O, P)>);
-
-impl<O: Os, P: Policy> ThreadExit for Exit<O, P> {
-    fn run() {
-        crate::process::heap::<O, P>().leave();
-    }
 }

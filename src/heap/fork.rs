@@ -125,7 +125,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 Standing::Owned if heap.is_owned_by(thread.identity) => {
                     match heap.enter::<P>(&thread) {
                         Some(mut entry) => self.renew(&mut entry)?,
-                        None => retire(heap, number, &thread),
+                        None => self.put_out_of_use(heap, number, &thread),
                     }
                 }
                 Standing::Abandoned if shared.pool().take_this(number) => {
@@ -134,7 +134,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                     self.renew(&mut entry)?;
                     self.return_abandoned(number, entry);
                 }
-                Standing::Owned | Standing::Abandoned => retire(heap, number, &thread),
+                Standing::Owned | Standing::Abandoned => self.put_out_of_use(heap, number, &thread),
             }
         }
         Ok(())
@@ -154,6 +154,15 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 guest.lock.reset_unless_mine::<O>();
                 Ok(())
             }
+        }
+    }
+
+    /// Nobody enters the heap again. Whose it was gets another.
+    fn put_out_of_use(&self, heap: &ThreadHeap, number: usize, thread: &Thread<'_>) {
+        heap.retire();
+        self.shared().retired.fetch_add(1, Relaxed);
+        if number_in(thread.word.get()) == number {
+            thread.word.set(0);
         }
     }
 
@@ -215,14 +224,6 @@ fn hold_guest<O: Os>(lock: &Lock) -> Option<Option<Held<'_, O>>> {
         Holder::Nobody => lock.acquire::<O>(Rank::Guest).map(Some),
         Holder::Fork => Some(None),
         Holder::Call | Holder::Other => None,
-    }
-}
-
-/// Nobody enters the heap again. Whose it was gets another.
-fn retire(heap: &ThreadHeap, number: usize, thread: &Thread<'_>) {
-    heap.retire();
-    if number_in(thread.word.get()) == number {
-        thread.word.set(0);
     }
 }
 

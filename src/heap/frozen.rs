@@ -50,6 +50,8 @@ pub struct Plan {
     pub most_step: usize,
     /// Most mappings before guards are left out.
     pub most_mappings: usize,
+    /// Processors that the process had at its start, at least 2.
+    pub processors: usize,
     /// The policy it was started with.
     pub policy: Set,
     /// The policy's name.
@@ -90,6 +92,7 @@ impl Plan {
         nothing: Extent::NONE,
         most_step: 0,
         most_mappings: 0,
+        processors: 0,
         policy: Set::NONE,
         policy_name: "",
         witness: None,

@@ -96,6 +96,26 @@ fn a_handler_that_must_not_wait_is_served() {
     });
 }
 
+/// Once no more heaps are made for threads, guests of whom there are more at a time than guest heaps
+/// get one for each processor.
+#[test]
+fn a_thread_that_finds_all_guests_busy_is_served() {
+    alone("a_thread_that_finds_all_guests_busy_is_served", || {
+        let heap = started();
+        let own = 10 * heap.plan().processors;
+        (0..own).for_each(|_| _ = heap.make(Standing::Owned).expect("memory"));
+        let before = heap.stats().heaps;
+        meanwhile(
+            |then| with_guests_held(heap, 1, then),
+            || {
+                assert!((0..200).all(|_| some(heap)));
+                assert_eq!(heap.stats().heaps, before + 1, "one served all of them");
+            },
+        );
+        heap.verify().expect("every invariant");
+    });
+}
+
 /// The parent's locks are nobody's in a child of a fork that ran no handlers, wherever it first
 /// comes to one.
 fn child_waits_for_no_lock(first: impl Fn(Here) -> bool) {

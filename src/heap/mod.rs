@@ -14,6 +14,7 @@ mod alloc;
 mod bin;
 mod claim;
 mod decay;
+mod earn;
 mod entry;
 mod fast;
 mod fold;

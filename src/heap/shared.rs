@@ -29,6 +29,8 @@ pub struct SharedState {
     pub markers: AtomicU32,
     /// Heaps made, guests included; number 0 is nobody's.
     pub heaps: AtomicU32,
+    /// Heaps of threads that are not in this process, which a fork made.
+    pub retired: AtomicU32,
     /// Mappings split off by slabs and large objects.
     pub mappings: AtomicUsize,
     /// RLIMIT_AS for which the reservations were last cut; 0 for never.

@@ -159,6 +159,8 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         };
         plan.most_step = most_step(limit);
         plan.most_mappings = O::mapping_limit() / 4 * 3;
+        // Of two threads on one processor each has a heap, too.
+        plan.processors = O::processors().max(2);
         plan.policy = P::SET;
         plan.policy_name = P::NAME;
         plan.witness = options.witness;

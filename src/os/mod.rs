@@ -203,6 +203,9 @@ pub unsafe trait Os: Send + Sync + 'static {
     /// The most mappings a process may have (`vm.max_map_count`); 65,530 if it cannot be read.
     fn mapping_limit() -> usize;
 
+    /// Processors that the calling thread may run on, at least 1; 2 if the kernel does not tell.
+    fn processors() -> usize;
+
     /// Page-table memory of this process in bytes (`VmPTE`), if the kernel tells.
     fn page_table_bytes() -> Option<usize>;
 

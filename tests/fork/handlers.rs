@@ -3,7 +3,10 @@
 use crate::child;
 use crate::family::{Way, child_of};
 use crate::load::{Busy, be_a_child, fingerprint, some, use_heap};
+use crate::processor::on_one_processor;
 use crate::raw::Raw;
+use casemate::inside::{HEAP_SHIFT, thread_word};
+use std::sync::Barrier;
 
 #[test]
 fn with_one_thread() {
@@ -94,4 +97,38 @@ fn from_a_guest_and_from_a_destructor() {
         }
         casemate::verify().expect("every invariant");
     });
+}
+
+/// Heaps of threads that are not in the child do not count there: its threads get theirs after as
+/// few allocations as a process's first.
+#[test]
+fn heaps_of_the_parents_threads_do_not_count() {
+    let body = || {
+        use_heap(2);
+        let has_heap_after = |objects| {
+            let body = move || {
+                (1..=objects).filter_map(Raw::new).for_each(Raw::free);
+                thread_word() >> HEAP_SHIFT != 0
+            };
+            std::thread::spawn(body).join().expect("no panic")
+        };
+        let gate = Barrier::new(13);
+        std::thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| {
+                    // Enough for the last of them.
+                    (0..5).for_each(|_| (1..=800).filter_map(Raw::new).for_each(Raw::free));
+                    gate.wait();
+                    gate.wait();
+                });
+            }
+            gate.wait();
+            assert!(!has_heap_after(100), "too many heaps for one processor");
+            let in_child = child_of(Way::Handlers, || u64::from(has_heap_after(100)));
+            assert_eq!(in_child, Ok(1));
+            gate.wait();
+        });
+    };
+    let name = "handlers::heaps_of_the_parents_threads_do_not_count";
+    child::run_after(name, on_one_processor, body);
 }

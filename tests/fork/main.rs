@@ -13,6 +13,8 @@ mod family;
 mod handlers;
 mod interrupted;
 mod load;
+#[path = "../threads/processor.rs"]
+mod processor;
 #[path = "../threads/raw.rs"]
 mod raw;
 mod without;

@@ -188,6 +188,10 @@ unsafe impl<const MARKERS: bool> Os for Machine<MARKERS> {
         65_530
     }
 
+    fn processors() -> usize {
+        2
+    }
+
     fn page_table_bytes() -> Option<usize> {
         None
     }

@@ -76,7 +76,7 @@ fn of_guest(scene: &Scene) {
 fn of_abandoned(scene: &Scene) {
     let hand = scene.here;
     let ended = std::thread::spawn(move || {
-        hand.churn(layout(200, 8), 70);
+        hand.churn(layout(200, 8), 300);
         thread_word()
     });
     let word = ended.join().unwrap_or_default();

@@ -95,6 +95,7 @@ unsafe impl Os for Machine {
         can_split() -> bool;
         address_space_limit() -> Option<usize>;
         mapping_limit() -> usize;
+        processors() -> usize;
         page_table_bytes() -> Option<usize>;
         entropy(out: &mut [u8]) -> bool;
         report(line: &[u8]);

@@ -60,15 +60,18 @@ fn the_walk_has_every_heap() {
             .map(|i| {
                 let gate = gate.clone();
                 std::thread::spawn(move || {
-                    short_life(i);
+                    (0..20).for_each(|k| short_life(i + k));
                     gate.wait();
                 })
             })
             .collect();
         // Each with its exit handlers, which the end of a scope does not wait for.
         all.into_iter().for_each(|thread| thread.join().expect("no panic"));
-        let seen = casemate::verify().expect("every invariant");
-        assert!(seen.heaps > 150, "{}", seen.heaps);
+        let (seen, made) =
+            (casemate::verify().expect("every invariant").heaps, casemate::stats().heaps);
+        println!("{seen} of {made} heaps");
+        // All but the table's first, which is nobody's, and this one's own thread's, if it has one.
+        assert!(made > 15 && seen + 2 >= made as usize, "{seen} of {made}");
     });
 }
 

@@ -8,7 +8,9 @@ mod child;
 mod churn;
 mod exchange;
 mod exits;
+mod guests;
 mod memory;
+mod processor;
 mod raw;
 mod signals;
 

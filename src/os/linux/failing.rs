@@ -286,6 +286,18 @@ pub unsafe fn getrlimit(what: libc::__rlimit_resource_t, limit: *mut libc::rlimi
     unsafe { libc::getrlimit(what, limit) }
 }
 
+pub unsafe fn sched_getaffinity(
+    thread: libc::pid_t,
+    len: usize,
+    mask: *mut libc::cpu_set_t,
+) -> c_int {
+    if fails(Call::Processors) {
+        return -1;
+    }
+    // SAFETY: the caller's.
+    unsafe { libc::sched_getaffinity(thread, len, mask) }
+}
+
 #[cfg(feature = "secure")]
 pub unsafe fn sysinfo(info: *mut libc::sysinfo) -> c_int {
     if fails(Call::Machine) {

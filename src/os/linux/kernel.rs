@@ -86,3 +86,14 @@ pub unsafe fn getrlimit(what: impl Into<i64>, limit: *mut libc::rlimit) -> c_int
     // SAFETY: the caller's; of this process, and without a new limit.
     unsafe { numbered!(libc::SYS_prlimit64, 0, what.into(), 0, limit) as c_int }
 }
+
+/// Gives the bytes of the mask that the kernel wrote.
+#[inline]
+pub unsafe fn sched_getaffinity(
+    thread: libc::pid_t,
+    len: usize,
+    mask: *mut libc::cpu_set_t,
+) -> c_int {
+    // SAFETY: the caller's.
+    unsafe { numbered!(libc::SYS_sched_getaffinity, thread, len, mask) as c_int }
+}

@@ -1,10 +1,13 @@
 //! Layer: os. The page size, and how much this process may use. Uses `file`.
-#![expect(unsafe_code, reason = "sysconf and getrlimit")]
+#![expect(unsafe_code, reason = "sysconf, getrlimit and sched_getaffinity")]
 
 use super::{file::File, kernel};
 
 /// `DEFAULT_MAX_MAP_COUNT` of `include/linux/mm.h`, for when the setting cannot be read.
 const DEFAULT_MAPPINGS: usize = 65_530;
+
+/// Processors where the kernel, or a filter, does not tell.
+const UNKNOWN: usize = 2;
 
 /// The page size: the only one that the architecture has.
 #[cfg(all(target_arch = "x86_64", not(test)))]
@@ -40,6 +43,17 @@ pub(super) fn mappings() -> usize {
     File::open(c"/proc/sys/vm/max_map_count")
         .and_then(|file| number_after(b"", |take| file.each_byte(take)))
         .unwrap_or(DEFAULT_MAPPINGS)
+}
+
+/// Processors in the calling thread's mask. What a control group leaves of their time is not asked.
+pub(super) fn processors() -> usize {
+    // As many as a kernel can be built for (`NR_CPUS`): it refuses a mask that is too short.
+    let mut mask = [0u64; 8192 / 64];
+    // SAFETY: `mask` is a valid place of this length for the answer, which has any bits.
+    let status =
+        unsafe { kernel::sched_getaffinity(0, size_of_val(&mask), mask.as_mut_ptr().cast()) };
+    let set: u32 = mask.iter().map(|word| word.count_ones()).sum();
+    if status < 0 || set == 0 { UNKNOWN } else { set as usize }
 }
 
 /// Bytes of page tables, from the line `VmPTE:    44 kB`.
@@ -109,6 +123,26 @@ mod tests {
         let count = text.map_or(65_530, |text| text.trim().parse().unwrap());
         assert_eq!(Linux::mapping_limit(), count);
         assert!(Linux::page_table_bytes().is_some_and(|bytes| bytes >= size));
+    }
+
+    #[test]
+    fn the_process_has_processors() {
+        let status = child(|| {
+            assert_eq!(Linux::processors(), std::thread::available_parallelism().unwrap().get());
+            let mut one = [0u64; 128];
+            // SAFETY: the mask is valid for the call, and this child's alone.
+            let of = |mask: &mut [u64; 128], call: i64| unsafe {
+                libc::syscall(call, 0, size_of_val(mask), mask.as_mut_ptr())
+            };
+            assert!(of(&mut one, libc::SYS_sched_getaffinity) > 0);
+            let first = one.iter().position(|&word| word != 0).expect("a processor");
+            let bit = one[first] & one[first].wrapping_neg();
+            one = [0; 128];
+            one[first] = bit;
+            assert_eq!(of(&mut one, libc::SYS_sched_setaffinity), 0);
+            assert_eq!(Linux::processors(), 1);
+        });
+        assert_eq!(exited(status), 0);
     }
 
     #[test]

@@ -180,6 +180,10 @@ unsafe impl Os for Linux {
         kept(limits::mappings)
     }
 
+    fn processors() -> usize {
+        kept(limits::processors)
+    }
+
     fn page_table_bytes() -> Option<usize> {
         kept(limits::page_table_bytes)
     }

@@ -58,6 +58,7 @@ calls! {
     ReadFile = "read": EIO, EPERM;
     CloseFile = "close": EIO;
     Limit = "getrlimit": EPERM, EINVAL;
+    Processors = "sched_getaffinity": ENOSYS, EPERM, EINVAL;
     Machine = "sysinfo": EPERM, EFAULT;
     AtFork = "pthread_atfork": ENOMEM;
     Key = "pthread_key_create": EAGAIN, ENOMEM;

@@ -1,0 +1,83 @@
+//! Threads without a heap of their own: how many there are, and when they get one.
+
+use crate::child;
+use crate::processor::on_one_processor;
+use crate::raw::Raw;
+use casemate::inside::{HEAP_SHIFT, thread_word};
+use std::sync::Barrier;
+use std::sync::mpsc::channel;
+
+/// Takes and frees so many, with fifty at a time.
+fn busy(allocations: usize) {
+    let mut held: Vec<Option<Raw>> = vec![None; 50];
+    for i in 0..allocations {
+        let place = &mut held[i * 7 % 50];
+        if let Some(old) = place.replace(Raw::new(16 + i * 31 % 700).expect("memory")) {
+            old.free();
+        }
+    }
+    held.into_iter().flatten().for_each(Raw::free);
+}
+
+fn has_heap() -> bool {
+    thread_word() >> HEAP_SHIFT != 0
+}
+
+/// A heap for each would be 2 MiB and more for each.
+#[test]
+fn many_busy_threads_share_few_heaps() {
+    let body = || {
+        let gate = Barrier::new(101);
+        std::thread::scope(|scope| {
+            for _ in 0..100 {
+                scope.spawn(|| {
+                    busy(4000);
+                    gate.wait();
+                });
+            }
+            gate.wait();
+            let heaps = casemate::stats().heaps;
+            println!("{heaps} heaps for a hundred threads");
+            // With twelve of threads the next takes 4,096 allocations. The table's first is nobody's,
+            // four are the guests'.
+            assert!((12..=5 + 14).contains(&heaps), "{heaps}");
+        });
+        casemate::verify().expect("every invariant");
+    };
+    child::run_after("guests::many_busy_threads_share_few_heaps", on_one_processor, body);
+}
+
+#[test]
+fn a_heap_that_is_left_goes_to_a_guest() {
+    let body = || {
+        busy(100);
+        let (ready, is_ready) = channel();
+        let ended: Vec<_> = (0..10)
+            .map(|_| {
+                let ((end, is_end), ready) = (channel::<()>(), ready.clone());
+                let thread = std::thread::spawn(move || {
+                    busy(3000);
+                    ready.send(has_heap()).unwrap();
+                    let _ = is_end.recv();
+                });
+                assert!(is_ready.recv().unwrap(), "one of the first ten");
+                (end, thread)
+            })
+            .collect();
+        let guest = std::thread::spawn(move || {
+            busy(300);
+            // Still one: there are heaps enough for two processors.
+            let before = has_heap();
+            for (end, thread) in ended {
+                drop(end);
+                thread.join().expect("no panic");
+            }
+            let made = casemate::stats().heaps;
+            busy(64);
+            (before, has_heap(), casemate::stats().heaps - made)
+        });
+        assert_eq!(guest.join().expect("no panic"), (false, true, 0));
+        casemate::verify().expect("every invariant");
+    };
+    child::run_after("guests::a_heap_that_is_left_goes_to_a_guest", on_one_processor, body);
+}

@@ -185,7 +185,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 }
 
 /// `None` if the guest heap was retired since it was chosen: by a handler, in a forked child.
-fn inside<'h, O: Os>(guest: &'h ThreadHeap, held: Held<'h, O>) -> Option<Inside<'h, O>> {
+pub(super) fn inside<'h, O: Os>(guest: &'h ThreadHeap, held: Held<'h, O>) -> Option<Inside<'h, O>> {
     if guest.standing() != Standing::Guest {
         return None;
     }

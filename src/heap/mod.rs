@@ -15,6 +15,8 @@ mod bin;
 mod claim;
 mod decay;
 mod earn;
+#[cfg(test)]
+mod emptied;
 mod entry;
 mod fast;
 mod fold;
@@ -24,6 +26,7 @@ mod frozen;
 mod guarded;
 #[cfg(test)]
 mod held;
+mod idle;
 mod list;
 #[cfg(test)]
 mod lost;

@@ -88,6 +88,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         self.tidy(entry, &view)?;
         if view.is_single() || events & 3 == 0 {
             self.decay_in_turn(entry)?;
+            self.look_at_another(events)?;
         }
         if let Some((id, source)) = self.next_served(entry, &view)
             && self.take_served(entry, &view, id, source)?

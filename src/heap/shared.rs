@@ -41,6 +41,8 @@ pub struct SharedState {
     pub nothing: Nothing,
     /// Forks seen, as parent or child.
     pub forks: AtomicU32,
+    /// Looks at other heaps ever, see `idle`.
+    pub looks: AtomicU32,
     /// Serialises making heaps and cutting reservations.
     pub lock: Lock,
     /// Heaps whose thread has ended.

@@ -62,6 +62,12 @@ pub struct ThreadHeap {
     random: UnsafeCell<MaybeUninit<Stream>>,
     /// Serialises guests.
     pub lock: Lock,
+    /// Looks at it in a row that found it as it was, see `idle`.
+    pub idle: AtomicU32,
+    /// Where the last of these stopped.
+    pub idle_at: AtomicU32,
+    /// As what it was found last.
+    pub activity: AtomicU64,
     /// Groups in which others freed objects. On a line of its own.
     pub inbox: OwnLine,
     bins: [Bin; MOST_REGIONS],
@@ -114,6 +120,9 @@ impl ThreadHeap {
         peak_since: AtomicU64::new(0),
         random: UnsafeCell::new(MaybeUninit::uninit()),
         lock: Lock::EMPTY,
+        idle: AtomicU32::new(0),
+        idle_at: AtomicU32::new(0),
+        activity: AtomicU64::new(0),
         inbox: OwnLine(Inbox::EMPTY),
         bins: [const { Bin::EMPTY }; MOST_REGIONS],
     };
@@ -181,6 +190,11 @@ impl ThreadHeap {
     /// Bytes of slots freed ever.
     pub fn freed(&self) -> u64 {
         self.freed_shared.load(Relaxed).wrapping_add(self.freed_single.load(Relaxed))
+    }
+
+    /// Differs after it was used: a refill, a free.
+    pub fn activity(&self) -> u64 {
+        self.freed().rotate_left(32) ^ u64::from(self.events.load(Relaxed))
     }
 
     /// So many slots of this shape were freed.

@@ -120,16 +120,20 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// Gives up every empty slab that this thread can reach. False if there was none.
     fn end_waits(&self, patience: Patience) -> Outcome<bool> {
         let mut given = false;
-        if let Some(mut entry) = self.enter(&O::thread()) {
-            given |= self.purge_empty(&mut entry, patience)?;
-        }
-        for number in 1 + GUESTS..self.shared().heaps.load(Relaxed) as usize {
-            if let Some(mut entry) = self.borrow_this(number) {
-                given |= self.purge_empty(&mut entry, patience)?;
-                self.return_abandoned(number, entry);
-            }
-        }
+        self.in_each_heap(|entry| {
+            given |= self.purge_empty(entry, patience)?;
+            Ok(())
+        })?;
         Ok(given)
+    }
+
+    /// In the thread's own heap and in those that it can enter beside.
+    fn in_each_heap(&self, mut run: impl FnMut(&mut Entry<'f>) -> Outcome<()>) -> Outcome<()> {
+        if let Some(mut entry) = self.enter(&O::thread()) {
+            run(&mut entry)?;
+        }
+        let heaps = 1..self.shared().heaps.load(Relaxed) as usize;
+        heaps.into_iter().try_for_each(|number| self.with_other(number, &mut run).map(|_| ()))
     }
 
     /// Bytes of address space of all slabs there ever were.
@@ -168,6 +172,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         self.notice_fork()?;
         let given = self.end_waits(self.after(FEWEST))?;
+        self.in_each_heap(|entry| self.empty_all(entry))?;
         Ok(self.give_way(false) || given)
     }
 
@@ -182,16 +187,19 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
                 self.ripen_idle(entry, &view, Look::All)?;
             }
             self.tidy_after(entry, &view, patience)?;
-            given |= self.purge_bin(&view)?;
+            given |= self.purge_bin(&view, u32::MAX)? > 0;
         }
         Ok(given)
     }
 
-    fn purge_bin(&self, view: &View<'f>) -> Outcome<bool> {
-        let mut given = false;
-        while let Some(slab) = Link(view.bin.empties.load(Relaxed)).slab() {
+    /// Gives back empty slabs, at most so many. How many.
+    pub(super) fn purge_bin(&self, view: &View<'f>, most: u32) -> Outcome<u32> {
+        let mut given = 0;
+        while given < most
+            && let Some(slab) = Link(view.bin.empties.load(Relaxed)).slab()
+        {
             self.purge(view, slab)?;
-            given = true;
+            given += 1;
         }
         Ok(given)
     }
@@ -209,23 +217,27 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let borrowed = others.find_map(|heap| Some((heap, self.borrow_this(heap)?)));
         let Some((heap, mut entry)) = borrowed else { return Ok(()) };
         self.fold_inbox(&mut entry)?;
-        let view = self.view(&entry, number)?;
-        // A large bin whose thread has ended changes no more, while whoever comes here grows again
+        self.relieve_bin(&mut entry, number)?;
+        self.purge_bin(&self.view(&entry, number)?, u32::MAX)?;
+        self.return_abandoned(heap, entry);
+        Ok(())
+    }
+
+    /// Of a bin of a heap whose thread has ended: what has waited for long enough leaves the queue.
+    pub(super) fn relieve_bin(&self, entry: &mut Entry<'f>, number: usize) -> Outcome<()> {
+        let view = self.view(entry, number)?;
+        // A large bin whose thread has ended changes no more, while whoever comes here comes again
         // and again: all of it is walked only if it is small.
         let is_small = view.bin.slab_count.load(Relaxed) < WALKED;
         let look = if is_small { Look::All } else { Look::Growing };
-        self.ripen_idle(&mut entry, &view, look)?;
+        self.ripen_idle(entry, &view, look)?;
         if view.is_single() {
             // Nothing more is queued here: what has not waited for the least that could have been
             // drawn stays for the next thread.
             let least = self.after(quarantine(view.region.shape.slot as usize));
-            self.tidy_after(&mut entry, &view, least)?;
-        } else {
-            self.tidy(&mut entry, &view)?;
+            return self.tidy_after(entry, &view, least);
         }
-        self.purge_bin(&view)?;
-        self.return_abandoned(heap, entry);
-        Ok(())
+        self.tidy(entry, &view)
     }
 
     /// Memory of a group that is about to be given back must be as the wipe left it.

@@ -6,6 +6,7 @@
 #[path = "../environment/child.rs"]
 mod child;
 mod churn;
+mod ended;
 mod exchange;
 mod exits;
 mod guests;

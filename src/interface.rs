@@ -169,7 +169,8 @@ impl<P: Policy> Interface<P> {
     }
 
     /// Gives back the memory of every empty slab that the calling thread can reach. False if there
-    /// was none. In slabs without objects 8 younger frees of the class end the wait of a freed slot.
+    /// was none. In slabs without objects 8 younger frees of the class end the wait of a freed slot;
+    /// what goes on waiting there has its memory given back, which is not told.
     pub fn trim(&self) -> bool {
         or_die(self.heap().trim())
     }

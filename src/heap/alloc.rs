@@ -22,6 +22,9 @@ use core::sync::atomic::Ordering::Relaxed;
 /// An object, or nothing because memory ran out.
 pub type Object = Option<NonNull<u8>>;
 
+/// Most bytes of objects that are sampled.
+const SAMPLED: usize = 1024;
+
 impl<O: Os, P: Policy> Heap<'_, O, P> {
     /// Memory for a request, all zero unless the policy does not wipe.
     ///
@@ -62,13 +65,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             return Ok(None);
         }
         self.tick();
-        if P::SET.has(Set::SAMPLED_GUARDS) && self.is_sampled(request) {
-            let object = self.allocate_guarded(request)?;
-            if object.is_some() {
-                return Ok(object);
-            }
-        }
-        let object = self.allocate_slot(region, request)?;
+        let object = self.allocate_slot(region, request, P::SET.has(Set::SAMPLED_GUARDS))?;
         if object.is_some() {
             return Ok(object);
         }
@@ -78,11 +75,12 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             return Ok(object);
         }
         // Every heap has given way: what it held may serve as slots.
-        self.allocate_slot(region, request)
+        self.allocate_slot(region, request, false)
     }
 
-    /// A slot of whatever heap the thread can enter, refilled where it has none.
-    fn allocate_slot(&self, region: usize, request: &Request) -> Outcome<Object> {
+    /// A slot of whatever heap the thread can enter, refilled where it has none; or if `sample`, instead
+    /// of one in 16 refills, about one in several hundred small allocations, a page with a guard.
+    fn allocate_slot(&self, region: usize, request: &Request, sample: bool) -> Outcome<Object> {
         let Some(mut inside) = self.find(&O::thread())? else { return Ok(None) };
         let entry = &mut inside.entry;
         let (Some(bin), Some(plan)) = (entry.heap.bin(region), self.plan().region.get(region))
@@ -91,6 +89,14 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         };
         if let Some(slot) = bin.pop() {
             return self.hand_out(plan, bin, slot, request);
+        }
+        if sample && request.size <= SAMPLED && entry.random().below::<O>(16) == 0 {
+            drop(inside);
+            let object = self.allocate_guarded(request)?;
+            if object.is_some() {
+                return Ok(object);
+            }
+            return self.allocate_slot(region, request, false);
         }
         if self.refill(entry, region)?
             && let Some(slot) = bin.pop()
@@ -178,14 +184,6 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     pub(super) fn allocate_guarded(&self, request: &Request) -> Outcome<Object> {
         self.notice_fork()?;
         large::allocate::<O, P>(&self.grounds(), request, large::Fit::End)
-    }
-
-    /// Draws whether this slow-path allocation is one of the sampled ones.
-    fn is_sampled(&self, request: &Request) -> bool {
-        // One in 16 refills: about one in several hundred small allocations.
-        let thread = O::thread();
-        request.size <= 1024
-            && self.enter(&thread).is_some_and(|mut entry| entry.random().below::<O>(16) == 0)
     }
 
     /// What the large layer needs of the heap.

@@ -45,15 +45,17 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         made.saturating_sub(1 + GUESTS + shared.retired.load(Relaxed) as usize)
     }
 
-    /// Whether a thread that has made so many allocations makes another as a guest.
+    /// Whether a thread that has made so many allocations makes another as a guest. Asked further
+    /// with every [`FIRST`] only: what is needed is a multiple of that.
+    #[inline(always)]
     pub(super) fn stays_guest(&self, count: u32) -> bool {
-        if count < FIRST {
-            return true;
-        }
+        count == 0 || count % FIRST != 0 || !self.has_earned(count)
+    }
+
+    #[cold]
+    fn has_earned(&self, count: u32) -> bool {
         let is_due = needed(self.threads(), self.plan().processors).is_some_and(|n| count >= n);
-        // Looked for now and then: a word for 64 heaps.
-        let is_vacant = || count % FIRST == 0 && !self.shared().pool().is_empty();
-        !is_due && !is_vacant()
+        is_due || !self.shared().pool().is_empty()
     }
 
     /// Whether a guest that would have to wait for others may have a heap for a call: one that is left,

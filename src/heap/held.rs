@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "makes children, takes over an object")]
 
+use super::entry::number_in;
 use super::shared::GUESTS;
 use super::thread_heap::Standing;
 use super::{Frozen, Heap, Options, Request};
@@ -93,6 +94,26 @@ fn a_handler_that_must_not_wait_is_served() {
         );
         // What served it is there for the next.
         assert!(heap.shared().pool().take().is_some());
+    });
+}
+
+/// Guests' objects are sampled as those of others are: that none of 100,000 is has a probability below
+/// 1e-40.
+#[test]
+fn guests_are_sampled() {
+    alone("guests_are_sampled", || {
+        let heap = started();
+        let (slots, end) = (heap.plan().slots, heap.plan().regions << heap.plan().region_shift);
+        let sampled = (0..100_000).filter(|_| {
+            Linux::thread().word.set(0);
+            let at = heap.allocate(REQUEST).expect("no misuse").expect("memory").addr().get();
+            // SAFETY: allocated above, and used by nobody.
+            unsafe { heap.free(at, Some(REQUEST)) }.expect("no misuse");
+            at.wrapping_sub(slots) >= end
+        });
+        let sampled = sampled.count();
+        assert!(sampled > 0);
+        assert_eq!(number_in(Linux::thread().word.get()), 0);
     });
 }
 

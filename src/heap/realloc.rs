@@ -65,23 +65,37 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if let Some(entry) = self.enter(&thread)
             && owns(&entry, owner)
         {
+            if stays {
+                return self.resize_owned(&found, old, new);
+            }
             let slot = found.id.slot as usize;
             let record = found.group.check_owned(slot).map_err(|kind| self.blame(&found, kind))?;
-            if stays {
-                // The rest stays where it is, watched: what grows in small steps would look at all
-                // of it each time.
-                let size = (found.region.room as usize).saturating_sub(record.slack());
-                self.check_near(&found, record, old, new.size.saturating_sub(size) + NEAR)?;
-                return self.resize(&found, record, new);
-            }
             self.check(&found, record, old)?;
             drop(entry);
             return self.copy_owned(&found, record, new);
         }
+        if stays
+            && let Some(Some(object)) = self.with_other(owner as usize, |entry| {
+                let is_theirs = owns(entry, found.group.others.owner.load(Relaxed));
+                if is_theirs { self.resize_owned(&found, old, new).map(Some) } else { Ok(None) }
+            })?
+        {
+            return Ok(object);
+        }
         self.copy_claimed(&found, old, new)
     }
 
-    /// The owner resizes within the slot.
+    /// The owner, or who is inside of its heap, resizes within the slot.
+    fn resize_owned(&self, found: &Found<'f>, old: Claim, new: &Request) -> Outcome<Object> {
+        let slot = found.id.slot as usize;
+        let record = found.group.check_owned(slot).map_err(|kind| self.blame(found, kind))?;
+        // The rest stays where it is, watched: what grows in small steps would look at all of it
+        // each time.
+        let size = (found.region.room as usize).saturating_sub(record.slack());
+        self.check_near(found, record, old, new.size.saturating_sub(size) + NEAR)?;
+        self.resize(found, record, new)
+    }
+
     fn resize(&self, found: &Found<'f>, record: Record, new: &Request) -> Outcome<Object> {
         let slack = found.region.room as usize - new.size;
         let memory = self.memory(found);

@@ -3,7 +3,7 @@
 use crate::child;
 use crate::processor::on_one_processor;
 use crate::raw::Raw;
-use casemate::inside::{HEAP_SHIFT, thread_word};
+use casemate::inside::{HEAP_SHIFT, replace_thread_word, thread_word};
 use std::sync::Barrier;
 use std::sync::mpsc::channel;
 
@@ -80,4 +80,31 @@ fn a_heap_that_is_left_goes_to_a_guest() {
         casemate::verify().expect("every invariant");
     };
     child::run_after("guests::a_heap_that_is_left_goes_to_a_guest", on_one_processor, body);
+}
+
+/// What grows in small steps would otherwise be copied as often.
+#[test]
+fn what_guests_grow_stays_in_its_slot() {
+    child::run("guests::what_guests_grow_stays_in_its_slot", || {
+        let again_a_guest = || {
+            // SAFETY: a thread that has no heap has none of its own to forget.
+            assert_eq!(unsafe { replace_thread_word(0) } >> HEAP_SHIFT, 0);
+        };
+        let body = move || {
+            let mut object = Raw::new(20_000).expect("memory");
+            let (mut moved, mut at) = (0, object.address());
+            for size in (20_000..40_000).step_by(16) {
+                object.resize(size).expect("memory");
+                moved += usize::from(object.address() != at);
+                at = object.address();
+                again_a_guest();
+            }
+            object.free();
+            moved
+        };
+        let moved = std::thread::spawn(body).join().expect("no panic");
+        println!("moved {moved} times in 1,250 steps");
+        assert!(moved < 20, "{moved}");
+        casemate::verify().expect("every invariant");
+    });
 }

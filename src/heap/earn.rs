@@ -23,7 +23,8 @@ const DOUBLINGS: usize = 9;
 /// A guest's count goes up to here; then its last [`FIRST`] again.
 const COUNTED: u32 = 0xff00;
 
-const _: () = assert!(FIRST << DOUBLINGS < COUNTED && COUNTED < ARRANGING && COUNTED % FIRST == 0);
+const _: () =
+    assert!(FIRST << DOUBLINGS < COUNTED && COUNTED < ARRANGING && COUNTED & (FIRST - 1) == 0);
 
 /// The count after another allocation as a guest.
 pub(super) fn counted(count: u32) -> u32 {
@@ -49,7 +50,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// with every [`FIRST`] only: what is needed is a multiple of that.
     #[inline(always)]
     pub(super) fn stays_guest(&self, count: u32) -> bool {
-        count == 0 || count % FIRST != 0 || !self.has_earned(count)
+        count == 0 || count & (FIRST - 1) != 0 || !self.has_earned(count)
     }
 
     #[cold]
@@ -178,8 +179,8 @@ mod tests {
     fn a_count_never_ends() {
         let counts = core::iter::successors(Some(0), |&count| Some(counted(count)));
         let last: std::vec::Vec<_> = counts.skip(70_000).take(200).collect();
-        assert!(last.iter().all(|&count| count < ARRANGING && count >= FIRST << DOUBLINGS));
-        let looks = last.iter().filter(|&&count| count % FIRST == 0).count();
+        assert!(last.iter().all(|count| (FIRST << DOUBLINGS..ARRANGING).contains(count)));
+        let looks = last.iter().filter(|&&count| count & (FIRST - 1) == 0).count();
         assert!(looks >= 3, "heaps that are left are looked for");
     }
 }

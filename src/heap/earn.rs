@@ -7,6 +7,7 @@
 
 use super::Heap;
 use super::entry::{ARRANGING, GONE, number_in};
+use super::idle::is_asleep;
 use super::shared::GUESTS;
 use super::thread_heap::{Entry, Standing, ThreadHeap};
 use crate::os::{Os, Thread, ThreadExit};
@@ -20,15 +21,26 @@ use core::sync::atomic::Ordering::Relaxed;
 const FIRST: u32 = 64;
 /// That doubles with each heap for each processor, so many times; then no further heap is made.
 const DOUBLINGS: usize = 9;
-/// A guest's count goes up to here; then its last [`FIRST`] again.
-const COUNTED: u32 = 0xff00;
+/// Allocations of a guest until it is looked whose heaps sleep.
+const AWAKE: u32 = 1024;
+/// A guest's count goes up to here; then its last [`AWAKE`] again.
+const COUNTED: u32 = 0xfc00;
 
-const _: () =
-    assert!(FIRST << DOUBLINGS < COUNTED && COUNTED < ARRANGING && COUNTED & (FIRST - 1) == 0);
+const _: () = assert!(FIRST << DOUBLINGS < COUNTED && COUNTED < ARRANGING);
+const _: () = assert!(AWAKE & (FIRST - 1) == 0 && COUNTED & (AWAKE - 1) == 0);
 
 /// The count after another allocation as a guest.
 pub(super) fn counted(count: u32) -> u32 {
-    if count + 1 < COUNTED { count + 1 } else { COUNTED - FIRST }
+    if count + 1 < COUNTED { count + 1 } else { COUNTED - AWAKE }
+}
+
+/// What a guest may have now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// A heap that is left.
+    Left,
+    /// That, or a new one.
+    New,
 }
 
 /// Allocations after which a new heap is made for a thread, where there are so many for so many
@@ -46,29 +58,43 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         made.saturating_sub(1 + GUESTS + shared.retired.load(Relaxed) as usize)
     }
 
-    /// Whether a thread that has made so many allocations makes another as a guest. Asked further
-    /// with every [`FIRST`] only: what is needed is a multiple of that.
+    /// The same, of those whose threads sleep only a quarter: or threads that did much once, and only
+    /// wait from then on, would keep all others guests.
+    fn awake(&self) -> usize {
+        let heaps = 1 + GUESTS..self.shared().heaps.load(Relaxed) as usize;
+        let asleep = heaps.filter(|&number| is_asleep(self.frozen.heap(number))).count();
+        self.threads().saturating_sub(asleep - asleep / 4)
+    }
+
+    /// What a thread may have that has made so many allocations as a guest. Asked further with every
+    /// [`FIRST`] only: what is needed is a multiple of that.
     #[inline(always)]
-    pub(super) fn stays_guest(&self, count: u32) -> bool {
-        count == 0 || count & (FIRST - 1) != 0 || !self.has_earned(count)
+    pub(super) fn due(&self, count: u32) -> Option<Due> {
+        if count == 0 || count & (FIRST - 1) != 0 {
+            return None;
+        }
+        self.due_now(count)
     }
 
     #[cold]
-    fn has_earned(&self, count: u32) -> bool {
-        let is_due = needed(self.threads(), self.plan().processors).is_some_and(|n| count >= n);
-        is_due || !self.shared().pool().is_empty()
+    fn due_now(&self, count: u32) -> Option<Due> {
+        let is_enough = |heaps| needed(heaps, self.plan().processors).is_some_and(|n| count >= n);
+        if is_enough(self.threads()) || count & (AWAKE - 1) == 0 && is_enough(self.awake()) {
+            return Some(Due::New);
+        }
+        (!self.shared().pool().is_empty()).then_some(Due::Left)
     }
 
-    /// Whether a guest that would have to wait for others may have a heap for a call: one that is left,
-    /// or once there is none to be earned any more, another for each processor.
-    pub(super) fn may_be_lent(&self) -> bool {
-        let most = (DOUBLINGS + 1) * self.plan().processors;
-        let rest = self.threads().checked_sub(most);
-        rest.is_some_and(|rest| rest < self.plan().processors) || !self.shared().pool().is_empty()
+    /// What a guest that would have to wait for others may have for a call: a heap that is left, or once
+    /// there is none to be earned any more, another for each processor.
+    pub(super) fn may_be_lent(&self) -> Due {
+        let (processors, made) = (self.plan().processors, self.threads());
+        let first = (DOUBLINGS + 1) * processors;
+        if (first..first + processors).contains(&made) { Due::New } else { Due::Left }
     }
 
-    /// Gives the thread a heap: one whose thread has ended, or a new one.
-    pub(super) fn earn(&self, thread: &Thread<'_>) -> Option<Entry<'f>> {
+    /// Gives the thread a heap that is due after so many allocations.
+    pub(super) fn earn(&self, thread: &Thread<'_>, count: u32, due: Due) -> Option<Entry<'f>> {
         let forks = self.shared().forks.load(Relaxed);
         // Registering may allocate; until it is done the thread is a guest.
         thread.word.set(ARRANGING);
@@ -76,16 +102,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             thread.word.set(0);
             return None;
         }
-        let number = match self.shared().pool().take() {
-            Some(number) => number,
-            None => match self.make(Standing::Owned) {
-                Some(number) => number,
-                None => {
-                    // No heap to be had: ask again after as many allocations as before.
-                    thread.word.set(0);
-                    return None;
-                }
-            },
+        let left = self.shared().pool().take();
+        let make = || if due == Due::New { self.make(Standing::Owned) } else { None };
+        let Some(number) = left.or_else(make) else {
+            // Another was faster, or no heap is to be had: it is asked again after as many allocations
+            // as before.
+            thread.word.set(if due == Due::New { 0 } else { counted(count) });
+            return None;
         };
         let heap = self.frozen.heap(number);
         // It may have been on loan to a call in which a handler forked.

@@ -10,7 +10,7 @@
 
 #![expect(unsafe_code, reason = "enters guest and adopted heaps, of which it is the only holder")]
 
-use super::earn;
+use super::earn::{self, Due};
 use super::shared::{GUESTS, MOST_HEAPS};
 use super::thread_heap::{Entry, Standing, ThreadHeap};
 use super::{Heap, Outcome};
@@ -85,15 +85,18 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         } else {
             match word & COUNT {
                 GONE | ARRANGING => {}
-                count if self.stays_guest(count) => thread.word.set(earn::counted(count)),
-                _ => {
-                    if let Some(entry) = self.earn(thread) {
+                count => {
+                    let due = self.due(count);
+                    if let Some(entry) = due.and_then(|due| self.earn(thread, count, due)) {
                         return Ok(Some(Inside { entry, _by: By::Ownership }));
+                    }
+                    if due.is_none() {
+                        thread.word.set(earn::counted(count));
                     }
                 }
             }
         }
-        Ok(self.visit(thread).or_else(|| self.lend()))
+        Ok(self.visit(thread).or_else(|| self.lend(Due::New)))
     }
 
     /// A thread's index names its own heap or none; otherwise somebody wrote to its storage. In a
@@ -133,9 +136,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             }
         }
         let guest = busy.filter(|_| thread.held.get() == 0)?;
-        if self.may_be_lent()
-            && let Some(lent) = self.lend()
-        {
+        if let Some(lent) = self.lend(self.may_be_lent()) {
             return Some(lent);
         }
         inside(guest, guest.lock.acquire::<O>(Rank::Guest)?)
@@ -143,12 +144,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// Enters a heap that nobody has, for one call: there may be as many of these as there are
     /// handlers at work at once.
-    fn lend(&self) -> Option<Inside<'f, O>> {
+    fn lend(&self, what: Due) -> Option<Inside<'f, O>> {
         let pool = self.shared().pool();
         let forks = self.shared().forks.load(Relaxed);
         let number = match pool.take() {
             Some(number) => number,
-            None => self.make(Standing::Abandoned)?,
+            None if what == Due::New => self.make(Standing::Abandoned)?,
+            None => return None,
         };
         // SAFETY: taken out of the pool or just made, so nobody else enters it until the loan ends,
         // which is after the entry.

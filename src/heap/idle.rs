@@ -4,7 +4,7 @@
 
 use super::entry::inside;
 use super::refill::{View, all_groups};
-use super::thread_heap::{Entry, Standing};
+use super::thread_heap::{Entry, Standing, ThreadHeap};
 use super::{Heap, Outcome};
 use crate::bitmap::members;
 use crate::geometry::SlabId;
@@ -12,13 +12,19 @@ use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::slab::lock::Rank;
 use crate::slab::meta::{Link, OPEN, group, header};
+use crate::units::KIB;
 use core::sync::atomic::Ordering::Relaxed;
 
 /// Refills of a heap from one look at another to the next, as a mask.
-const EVERY: u32 = 63;
+const EVERY: u32 = 31;
 /// Looks in a row at a heap that nobody used meanwhile until something is given back: one whose
 /// thread has ended often serves another soon, which would fault the memory in again.
 const LOOKS: u32 = 16;
+/// The same until a thread counts as one that sleeps. Where there are many threads for each processor one
+/// that is busy may have to wait for long: this is about a second's work for the others.
+const ASLEEP: u32 = 512;
+/// Bytes that must have been freed since the last time.
+const LEAST: u64 = 256 * KIB as u64;
 /// What one look may cost: so many slabs are looked at...
 const BUDGET: u32 = 512;
 /// ...or a part of them, of which one costs so much that is given back.
@@ -32,8 +38,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         let shared = self.shared();
         let others = shared.heaps.load(Relaxed).saturating_sub(1).max(1);
-        let number = 1 + shared.looks.fetch_add(1, Relaxed) % others;
-        self.with_other(number as usize, |entry| self.look_at(entry)).map(|_| ())
+        let number = 1 + (shared.looks.fetch_add(1, Relaxed) % others) as usize;
+        let heap = self.frozen.heap(number);
+        if heap.standing() == Standing::Owned {
+            is_as_it_was(heap, ASLEEP);
+            return Ok(());
+        }
+        self.with_other(number, |entry| self.look_at(entry)).map(|_| ())
     }
 
     /// Enters a guest heap that nobody is in, or one whose thread has ended.
@@ -62,22 +73,22 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
     /// as far as one look goes, until all of it is.
     fn look_at(&self, entry: &mut Entry<'f>) -> Outcome<()> {
         self.fold_inbox(entry)?;
-        let heap = entry.heap;
-        let (now, regions) = (heap.activity(), self.plan().regions);
-        if heap.activity.swap(now, Relaxed) != now {
-            heap.idle.store(0, Relaxed);
+        let (heap, regions) = (entry.heap, self.plan().regions);
+        if !is_as_it_was(heap, LOOKS) {
             heap.idle_at.store(0, Relaxed);
             return Ok(());
         }
-        let idle = heap.idle.load(Relaxed);
-        let Some(first) = idle.checked_sub(LOOKS) else {
-            heap.idle.store(idle + 1, Relaxed);
+        if heap.freed().wrapping_sub(heap.emptied.load(Relaxed)) < LEAST {
             return Ok(());
-        };
+        }
+        let Some(first) = heap.idle.load(Relaxed).checked_sub(LOOKS) else { return Ok(()) };
         let (mut number, mut budget) = (first as usize, BUDGET);
         while number < regions && self.give_back_idle(entry, number, &mut budget)? {
             heap.idle_at.store(0, Relaxed);
             number += 1;
+        }
+        if number == regions {
+            heap.emptied.store(heap.freed(), Relaxed);
         }
         heap.idle.store(LOOKS + number as u32, Relaxed);
         Ok(())
@@ -136,11 +147,16 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
 
     /// The same at once, in all of a heap.
     pub(super) fn empty_all(&self, entry: &mut Entry<'f>) -> Outcome<()> {
+        let freed = entry.heap.freed();
+        if freed == entry.heap.emptied.load(Relaxed) {
+            return Ok(());
+        }
         entry.heap.idle_at.store(0, Relaxed);
         for number in 0..self.plan().regions {
             let mut budget = u32::MAX;
             self.empty_vacant(entry, &self.view(entry, number)?, &mut budget)?;
         }
+        entry.heap.emptied.store(freed, Relaxed);
         Ok(())
     }
 
@@ -157,4 +173,22 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         }
         Ok(O::discard(view.region.slab(slab), view.region.shape.data as usize).is_ok())
     }
+}
+
+/// Counts a look at a heap, whosever it is, up to so many; false if it was used since the last one.
+fn is_as_it_was(heap: &ThreadHeap, most: u32) -> bool {
+    let now = heap.activity();
+    if heap.seen.load(Relaxed) != now {
+        heap.seen.store(now, Relaxed);
+        heap.idle.store(0, Relaxed);
+        return false;
+    }
+    let idle = heap.idle.load(Relaxed);
+    heap.idle.store(idle.max((idle + 1).min(most)), Relaxed);
+    true
+}
+
+/// Whether a thread has not used its heap for long.
+pub(super) fn is_asleep(heap: &ThreadHeap) -> bool {
+    heap.standing() == Standing::Owned && heap.idle.load(Relaxed) >= ASLEEP
 }

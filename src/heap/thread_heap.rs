@@ -67,7 +67,9 @@ pub struct ThreadHeap {
     /// Where the last of these stopped.
     pub idle_at: AtomicU32,
     /// As what it was found last.
-    pub activity: AtomicU64,
+    pub seen: AtomicU64,
+    /// [`freed`](ThreadHeap::freed) when the memory of all that waited was last given back.
+    pub emptied: AtomicU64,
     /// Groups in which others freed objects. On a line of its own.
     pub inbox: OwnLine,
     bins: [Bin; MOST_REGIONS],
@@ -122,7 +124,8 @@ impl ThreadHeap {
         lock: Lock::EMPTY,
         idle: AtomicU32::new(0),
         idle_at: AtomicU32::new(0),
-        activity: AtomicU64::new(0),
+        seen: AtomicU64::new(0),
+        emptied: AtomicU64::new(0),
         inbox: OwnLine(Inbox::EMPTY),
         bins: [const { Bin::EMPTY }; MOST_REGIONS],
     };
@@ -216,6 +219,7 @@ impl ThreadHeap {
 
     /// Makes the thread its owner. The caller took the heap out of the pool or has just made it.
     pub fn give_to(&self, identity: usize) {
+        self.idle.store(0, Relaxed);
         self.standing.store(Standing::Owned as u32, Relaxed);
         self.owner.store(identity, Relaxed);
         self.gate.store(identity, Relaxed);

@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "turns decoded slots into memory")]
 
 use super::bin::Bin;
+use super::earn::is_past_first;
 use super::refill::View;
 use super::thread_heap::{Entry, ThreadHeap};
 use super::{Heap, Outcome, Request};
@@ -65,7 +66,8 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
             return Ok(None);
         }
         self.tick();
-        let object = self.allocate_slot(region, request, P::SET.has(Set::SAMPLED_GUARDS))?;
+        let sample = P::SET.has(Set::SAMPLED_GUARDS) && is_past_first(O::thread().word.get());
+        let object = self.allocate_slot(region, request, sample)?;
         if object.is_some() {
             return Ok(object);
         }

@@ -34,6 +34,12 @@ pub(super) fn counted(count: u32) -> u32 {
     if count + 1 < COUNTED { count + 1 } else { COUNTED - AWAKE }
 }
 
+/// Whether a thread with this word has allocated so much that it had a heap of its own if no others
+/// did. Its objects are sampled: of a program's first ones each class's first would be, far too often.
+pub(super) fn is_past_first(word: u32) -> bool {
+    number_in(word) != 0 || (FIRST..ARRANGING).contains(&word)
+}
+
 /// What a guest may have now.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {

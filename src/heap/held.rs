@@ -97,15 +97,16 @@ fn a_handler_that_must_not_wait_is_served() {
     });
 }
 
-/// Guests' objects are sampled as those of others are: that none of 100,000 is has a probability below
-/// 1e-40.
+/// Objects of threads that stay guests are sampled as those of others are: that none of 100,000 is has a
+/// probability below 1e-40. A thread's first are not.
 #[test]
 fn guests_are_sampled() {
     alone("guests_are_sampled", || {
         let heap = started();
         let (slots, end) = (heap.plan().slots, heap.plan().regions << heap.plan().region_shift);
         let sampled = (0..100_000).filter(|_| {
-            Linux::thread().word.set(0);
+            // Past the first ones, and not asked whether a heap is due.
+            Linux::thread().word.set(65);
             let at = heap.allocate(REQUEST).expect("no misuse").expect("memory").addr().get();
             // SAFETY: allocated above, and used by nobody.
             unsafe { heap.free(at, Some(REQUEST)) }.expect("no misuse");
@@ -113,6 +114,14 @@ fn guests_are_sampled() {
         });
         let sampled = sampled.count();
         assert!(sampled > 0);
+        // Of each class the first comes of a refill.
+        let first = (0..60).filter(|i| {
+            Linux::thread().word.set(0);
+            let request = Request { size: 16 * i + 16, ..REQUEST };
+            let at = heap.allocate(request).expect("no misuse").expect("memory").addr().get();
+            at.wrapping_sub(slots) >= end
+        });
+        assert_eq!(first.count(), 0);
         assert_eq!(number_in(Linux::thread().word.get()), 0);
     });
 }

@@ -111,8 +111,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let left = self.shared().pool().take();
         let make = || if due == Due::New { self.make(Standing::Owned) } else { None };
         let Some(number) = left.or_else(make) else {
-            // Another was faster, or no heap is to be had: it is asked again after as many allocations
-            // as before.
+            // Another was faster: the count goes on. Or no memory for one is to be had: it is asked for
+            // again after as many allocations as before.
             thread.word.set(if due == Due::New { 0 } else { counted(count) });
             return None;
         };

@@ -142,8 +142,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         inside(guest, guest.lock.acquire::<O>(Rank::Guest)?)
     }
 
-    /// Enters a heap that nobody has, for one call: there may be as many of these as there are
-    /// handlers at work at once.
+    /// Enters a heap that nobody has, for one call: a handler's, or a guest's that would have to wait. A
+    /// new one is made only if `what` says so.
     fn lend(&self, what: Due) -> Option<Inside<'f, O>> {
         let pool = self.shared().pool();
         let forks = self.shared().forks.load(Relaxed);

@@ -132,8 +132,8 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if let Some(mut entry) = self.enter(&O::thread()) {
             run(&mut entry)?;
         }
-        let heaps = 1..self.shared().heaps.load(Relaxed) as usize;
-        heaps.into_iter().try_for_each(|number| self.with_other(number, &mut run).map(|_| ()))
+        let mut others = 1..self.shared().heaps.load(Relaxed) as usize;
+        others.try_for_each(|number| self.with_other(number, &mut run).map(|_| ()))
     }
 
     /// Bytes of address space of all slabs there ever were.
@@ -223,11 +223,11 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         Ok(())
     }
 
-    /// Of a bin of a heap whose thread has ended: what has waited for long enough leaves the queue.
+    /// Of a bin of a heap that nobody uses: what has waited for long enough leaves the queue.
     pub(super) fn relieve_bin(&self, entry: &mut Entry<'f>, number: usize) -> Outcome<()> {
         let view = self.view(entry, number)?;
-        // A large bin whose thread has ended changes no more, while whoever comes here comes again
-        // and again: all of it is walked only if it is small.
+        // A large bin that nobody uses changes no more, while whoever comes here comes again and
+        // again: all of it is walked only if it is small.
         let is_small = view.bin.slab_count.load(Relaxed) < WALKED;
         let look = if is_small { Look::All } else { Look::Growing };
         self.ripen_idle(entry, &view, look)?;

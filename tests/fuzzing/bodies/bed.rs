@@ -12,7 +12,7 @@ use std::ptr::{NonNull, with_exposed_provenance_mut};
 
 static OPTIONS: Options = Options::DEFAULT;
 
-/// Allocations as a guest before a thread earns a heap; see `heap/entry.rs`.
+/// Allocations as a guest before a thread earns a heap; see `heap/earn.rs`.
 const GUEST: u32 = 64;
 /// What a heap says.
 pub type Said<T> = Result<T, Violation>;

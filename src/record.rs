@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! bit 31..24  generation   counts allocations of the slot, wraps
-//! bit 23..20  alignment    log2, 0 ... 14 for 14 and more; 15: taken over
+//! bit 23..20  alignment    log2, 0 ... 14; 15: taken over
 //! bit 19..18  kind         which interface allocated it
-//! bit 17..0   slack        bytes between the requested end and the canary
+//! bit 17..0   slack        bytes between the requested end and the canary;
+//!                          from 2^18 - 64 on, with an alignment of 14: how far it is above 14
 //! ```
+//!
+//! Only whole pages are aligned to more than slots with canaries are, and those leave no slack.
 //!
 //! Size and alignment given to free are compared with the record as one word. Kind and alignment
 //! are never both 0 once the slot was used.
@@ -41,8 +44,8 @@ impl Origin {
 pub struct Record(u32);
 
 /// Alignment and origin, as they stand in a record, but in more bits: an alignment of 2^16 and more
-/// is kept whole, and is equal to none in a record. One of 2^15 is that of objects that were taken
-/// over, of which the alignment is not known any more.
+/// is kept whole, and is equal to none in a record; nor is one of 2^15, but to that of objects that
+/// were taken over, of which the alignment is not known any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manner(u64);
 
@@ -77,22 +80,24 @@ const SHAPE: u32 = (1 << 24) - 1;
 /// The alignment of an object whose size its program took over (`malloc_usable_size`): no request
 /// has it.
 const TAKEN_OVER: u32 = 15;
-/// The largest alignment that a record tells from larger ones, log2. Slots have larger ones where
-/// pages are 64 KiB.
+/// The largest alignment, log2, that stands in its own field.
 const MOST_ALIGN: u32 = TAKEN_OVER - 1;
-
-/// An alignment as records have it.
-#[inline(always)]
-const fn kept(align_log2: u32) -> u32 {
-    if align_log2 < MOST_ALIGN { align_log2 } else { MOST_ALIGN }
-}
+/// Above every slack: this and how many doublings an alignment is above [`MOST_ALIGN`].
+const BEYOND: u32 = SLACK - 63;
+/// The most slack that a record can hold.
+pub const MOST_SLACK: usize = BEYOND as usize;
 
 impl Record {
-    /// The shape of a request: everything but the generation. `slack` below 2^18 holds for every
-    /// size class; a larger one is cut to that, and an alignment above 2^14 is kept as that.
+    /// The shape of a request: everything but the generation. The slack is at most [`MOST_SLACK`],
+    /// and 0 with an alignment above 2^14: so it is in every slot.
     #[inline]
     pub const fn shape(slack: usize, align_log2: u32, origin: Origin) -> Self {
-        Record(kept(align_log2) << 20 | (origin as u32) << 18 | (slack as u32 & SLACK))
+        let (align, low) = if align_log2 > MOST_ALIGN {
+            (MOST_ALIGN, BEYOND + (align_log2 - MOST_ALIGN))
+        } else {
+            (align_log2, slack as u32)
+        };
+        Record(align << 20 | (origin as u32) << 18 | (low & SLACK))
     }
 
     /// The same with this much slack instead of none; it is below 2^18.
@@ -172,7 +177,7 @@ impl Record {
     /// Whether the program uses all of the slot, or is about to.
     #[inline]
     pub const fn is_taken_over(self) -> bool {
-        self.align_log2() == TAKEN_OVER
+        self.0 >> 20 & 15 == TAKEN_OVER
     }
 
     /// Which interface allocated it.
@@ -184,19 +189,25 @@ impl Record {
     /// Slack in bytes.
     #[inline]
     pub const fn slack(self) -> usize {
+        if self.is_far() { 0 } else { self.sealed_slack() }
+    }
+
+    /// The same for an object in a slot with a canary, one instruction.
+    #[inline(always)]
+    pub const fn sealed_slack(self) -> usize {
         (self.0 & SLACK) as usize
     }
 
-    /// log2 of the alignment asked for; 14 for that and more.
+    /// log2 of the alignment asked for.
     #[inline]
     pub const fn align_log2(self) -> u32 {
-        self.0 >> 20 & 15
+        let align = self.0 >> 20 & 15;
+        if self.is_far() { align + (self.0 & SLACK) - BEYOND } else { align }
     }
 
-    /// Whether an alignment may be the one asked for.
-    #[inline]
-    pub const fn is_aligned_to(self, align_log2: u32) -> bool {
-        kept(align_log2) == self.align_log2()
+    /// Whether the alignment is above 2^14.
+    const fn is_far(self) -> bool {
+        self.0 & SLACK > BEYOND
     }
 }
 
@@ -207,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fields_come_back(slack in 0usize..1 << 18, align in 0u32..15, generation: u8) {
+        fn fields_come_back(slack in 0usize..MOST_SLACK, align in 0u32..15, generation: u8) {
             let shape = Record::shape(slack, align, Origin::Layout);
             let record = Record::from_bits(u32::from(generation) << 24).next(shape);
             prop_assert_eq!(record.slack(), slack);
@@ -221,7 +232,7 @@ mod tests {
 
         #[test]
         fn taking_over_keeps_generation_and_origin(
-            slack in 0usize..1 << 18, align in 1u32..15, generation: u8, origin in 0u32..4,
+            slack in 0usize..MOST_SLACK, align in 1u32..15, generation: u8, origin in 0u32..4,
         ) {
             let shape = Record::shape(slack, align, Origin::of(origin));
             let record = Record::from_bits(u32::from(generation) << 24).next(shape);
@@ -241,19 +252,32 @@ mod tests {
         }
     }
 
-    /// Slots aligned to 2^14 ... 2^16 exist where pages are as large.
     #[test]
-    fn large_alignments_are_told_from_small_ones_and_taken_over_ones() {
+    fn large_alignments_are_told_from_others_and_from_taken_over_ones() {
         for align in 0..64 {
             let manner = Manner::new(align, Origin::Malloc);
-            let record = Record::shape(40, align, Origin::Malloc);
+            let slack = if align > MOST_ALIGN { 0 } else { 40 };
+            let record = Record::shape(slack, align, Origin::Malloc);
             assert_eq!((manner.align(), manner.origin()), (1 << align, Origin::Malloc));
-            assert!(record.is_aligned_to(align) && !record.is_taken_over() && record.was_used());
-            assert_eq!(record.is(40, manner), align <= MOST_ALIGN);
+            assert_eq!((record.slack(), record.align_log2()), (slack, align));
+            assert!(!record.is_taken_over() && record.was_used());
+            assert_eq!(record.is(slack, manner), align <= MOST_ALIGN);
             for other in (0..64).filter(|&other| other != align) {
-                let same = align.min(other) >= MOST_ALIGN;
-                assert_eq!(record.is_aligned_to(other), same, "{align} {other}");
-                assert!(!record.is(40, Manner::new(other, Origin::Malloc)) || same);
+                assert!(!record.is(slack, Manner::new(other, Origin::Malloc)), "{align} {other}");
+                assert_ne!(record, Record::shape(slack, other, Origin::Malloc), "{align} {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_slack_of_a_slot_is_below_what_stands_for_alignments() {
+        use crate::size_class::{LARGEST, classify};
+        for page_shift in [12, 14, 16] {
+            for size in (1..=LARGEST).step_by(if cfg!(miri) { 4099 } else { 7 }) {
+                for align in [1, 512, 4096, 1 << page_shift] {
+                    let Some(class) = classify(size, align, page_shift) else { continue };
+                    assert!(class.slot(page_shift) - size < MOST_SLACK, "{size} {align}");
+                }
             }
         }
     }

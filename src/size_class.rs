@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A slot starts at a multiple of its size from a page boundary, so a slot size that is a
-//! multiple of an alignment serves that alignment.
+//! multiple of an alignment up to a page serves that alignment. Slabs of a page class start at a
+//! multiple of the largest power of two in their slot's size, so they serve larger ones too.
 
 use crate::units::MIB;
 
@@ -142,6 +143,13 @@ impl SizeClass {
         }
     }
 
+    /// Where its slabs start, in bytes: the largest alignment that divides a slot of a page class,
+    /// otherwise a page.
+    pub const fn slab_align(self, page_shift: u32) -> usize {
+        let slot = self.slot(page_shift);
+        if self.has_canary() || slot == 0 { 1 << page_shift } else { 1 << slot.trailing_zeros() }
+    }
+
     /// Whether its slots end in a canary; a page class has a guard after each slot instead.
     #[inline]
     pub const fn has_canary(self) -> bool {
@@ -237,7 +245,7 @@ pub const fn classify(size: usize, align: usize, page_shift: u32) -> Option<Size
 const fn classify_rest(size: usize, align: usize, page_shift: u32) -> Option<SizeClass> {
     let page = 1usize << page_shift;
     if align >= page && size & (align - 1) == 0 && size != 0 {
-        return page_class(size, align, page_shift);
+        return page_class(size, page_shift);
     }
     if size > LARGEST || align > LARGEST_ALIGN {
         return None;
@@ -285,13 +293,8 @@ const fn look(table: &[u32], i: usize, otherwise: u32) -> u32 {
     if i < table.len() { table[i] } else { otherwise }
 }
 
-/// Whole pages aligned to a page: a slot of exactly that many pages, where there is a class.
-const fn page_class(size: usize, align: usize, page_shift: u32) -> Option<SizeClass> {
-    let page = 1usize << page_shift;
-    // A page class promises the alignment of a page and no more.
-    if align > page {
-        return None;
-    }
+/// Whole pages, a multiple of their alignment: a slot of exactly that many, where there is a class.
+const fn page_class(size: usize, page_shift: u32) -> Option<SizeClass> {
     let pages = size >> page_shift;
     let mut i = 0;
     while i < PAGES.len() {
@@ -354,7 +357,10 @@ mod tests {
             assert_eq!(slot(pages << SHIFT, 1 << SHIFT), Some(pages << SHIFT));
         }
         assert_eq!(slot(9 << SHIFT, 1 << SHIFT), None);
-        assert_eq!(slot(8192, 8192), None);
+        assert_eq!(slot(8192, 8192), Some(8192));
+        assert_eq!(slot(1 << 20, 1 << 20), Some(1 << 20));
+        assert_eq!(slot(8192, 16384), None);
+        assert_eq!(slot(5 << SHIFT, 1 << SHIFT), Some(5 << SHIFT));
         assert!(!classify(4096, 4096, SHIFT).unwrap().has_canary());
         assert_eq!(classify(4096, 4096, 14).unwrap().slot(14) % 4096, 0);
     }

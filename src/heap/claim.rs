@@ -29,10 +29,9 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     fn check_difference(&self, found: &Found<'_>, record: Record, claim: Claim) -> Outcome<()> {
         let room = found.region.room as usize;
         let is_exact = P::SET.has(Set::EXACT);
-        // What the alignment was may not be known any more, or not exactly; an origin always is.
-        let claimed = claim.align().trailing_zeros();
-        let align = if record.is_taken_over() || record.is_aligned_to(claimed) {
-            claimed
+        // What the alignment was may not be known any more; an origin always is.
+        let align = if record.is_taken_over() {
+            claim.align().trailing_zeros()
         } else {
             record.align_log2()
         };

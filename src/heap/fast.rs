@@ -158,7 +158,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let memory = unsafe { SlotMemory::new(at, size) };
         if P::SET.has(Set::CANARY) && region.has_canary() {
             let words = plan.key.words(at, record.generation());
-            if !memory.is_sealed(record.slack(), words) {
+            if !memory.is_sealed(record.sealed_slack(), words) {
                 return None;
             }
             if P::SET.has(Set::NEIGHBOUR)

@@ -227,7 +227,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         align: bool,
     ) -> Option<Freed> {
         self.free_if::<LEN>(at, |record| {
-            let slack = record.slack();
+            let slack = record.sealed_slack();
             (slack <= Slots::<LEN>::MOST && record.is_in(manner, align)).then_some(slack)
         })
     }

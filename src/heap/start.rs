@@ -371,7 +371,10 @@ fn lay_out_regions<O: Os, P: Policy>(
         } else {
             page
         };
-        *cell = Region::new(class, plan.page_shift, start + offset, region_len - offset, meta);
+        // At most a MiB up, with 4 KiB pages: there is room in the smallest region, too.
+        let align = class.slab_align(plan.page_shift);
+        let base = align_up(start + offset, align).unwrap_or(start + offset);
+        *cell = Region::new(class, plan.page_shift, base, region_len - (base - start), meta);
         let slabs = region_len >> cell.shape.stride_shift;
         meta += round_up(slabs * cell.shape.slab_meta as usize, page) + page;
     }

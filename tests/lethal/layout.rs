@@ -10,11 +10,29 @@ use std::alloc::Layout;
 pub const CASES: &[Case] = &[
     Case { name: "a byte more", run: |scene| free(scene, more), end: size },
     Case { name: "a byte less", run: |scene| free(scene, less), end: size },
+    Case {
+        name: "a quarter of a MiB less",
+        run: |scene| free(scene, quarter_less),
+        end: size_of_far,
+    },
     Case { name: "another class", run: |scene| free(scene, much_more), end: size },
     Case { name: "large for small", run: |scene| free(scene, huge), end: size },
     Case { name: "small for large", run: |scene| free(scene, tiny), end: size_of_more },
     Case { name: "twice the alignment", run: |scene| free(scene, twice_aligned), end: alignment },
     Case { name: "an alignment above a page", run: |scene| free(scene, far), end: alignment },
+    Case { name: "half of a far alignment", run: |scene| far_pages(scene, 15), end: far_alignment },
+    Case {
+        name: "a quarter of a far alignment",
+        run: |scene| far_pages(scene, 14),
+        end: far_alignment,
+    },
+    Case { name: "twice a far alignment", run: |scene| far_pages(scene, 17), end: far_alignment },
+    Case {
+        name: "a usual alignment for a far one",
+        run: |scene| far_pages(scene, 4),
+        end: far_alignment,
+    },
+    Case { name: "a byte less than far aligned pages", run: fewer_far_bytes, end: far_size },
     Case { name: "realloc of a byte more", run: |scene| resize(scene, more), end: size },
     Case { name: "realloc of a byte less", run: |scene| resize(scene, less), end: size },
     Case { name: "realloc of another class", run: |scene| resize(scene, huge), end: size },
@@ -34,6 +52,25 @@ fn size(setting: &Setting) -> Option<End> {
 
 fn size_of_more(setting: &Setting) -> Option<End> {
     if setting.target == Target::Smallest { None } else { size(setting) }
+}
+
+/// By as much as a record's field for the slack holds.
+fn size_of_far(setting: &Setting) -> Option<End> {
+    if setting.target.loose().size() > 1 << 18 { size(setting) } else { None }
+}
+
+fn far_alignment(setting: &Setting) -> Option<End> {
+    far_end(setting, Kind::WrongAlignment)
+}
+
+fn far_size(setting: &Setting) -> Option<End> {
+    far_end(setting, Kind::WrongSize)
+}
+
+/// The same object for each target: once is enough.
+fn far_end(setting: &Setting, kind: Kind) -> Option<End> {
+    (setting.target == Target::Page)
+        .then_some(End::Line(kind, casemate::Place::Slot(FAR_PAGES as u32)))
 }
 
 fn alignment(setting: &Setting) -> Option<End> {
@@ -82,6 +119,23 @@ fn twice_aligned(true_one: Layout) -> Layout {
 
 fn far(true_one: Layout) -> Layout {
     layout(true_one.size(), 1 << 14)
+}
+
+/// Pages that are aligned to more than a record's field for the alignment holds.
+const FAR_PAGES: usize = 1 << 16;
+
+fn far_pages(scene: &Scene, align: u32) {
+    let at = scene.take(layout(FAR_PAGES, FAR_PAGES));
+    scene.here.free(at, layout(FAR_PAGES, 1 << align));
+}
+
+fn fewer_far_bytes(scene: &Scene) {
+    let at = scene.take(layout(FAR_PAGES, FAR_PAGES));
+    scene.here.free(at, layout(FAR_PAGES - 1, FAR_PAGES));
+}
+
+fn quarter_less(true_one: Layout) -> Layout {
+    layout(true_one.size() - (1 << 18), true_one.align())
 }
 
 fn free(scene: &Scene, wrong: fn(Layout) -> Layout) {

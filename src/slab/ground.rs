@@ -31,8 +31,8 @@ pub struct Ground<'g> {
 }
 
 impl Ground<'_> {
-    /// Keeps the pages of an open range that is the caller's alone for another object, if there is
-    /// room: they are wiped unless they are zero, and the range is mapped and empty then.
+    /// Keeps the pages of an open range that is the caller's alone for another object, see
+    /// [`Recycler::put`]. The range has to be emptied afterwards.
     pub fn keep<O: Os>(&self, at: usize, len: usize, is_zero: bool) -> bool {
         self.can_move() && self.recycler.put::<O>(at, len, is_zero, self.window, self.wide)
     }

@@ -7,6 +7,7 @@
 
 #![expect(unsafe_code, reason = "the only place that reads and writes slot memory")]
 
+use super::used::{LONG, wipe_used};
 use crate::canary::Words;
 use crate::copy::copy;
 use crate::os::pointer;
@@ -41,11 +42,18 @@ impl SlotMemory {
         unsafe { wipe::is_zero(pointer(self.start), self.len, wide) }
     }
 
-    /// Overwrites all of it with zeros.
+    /// Makes all of it zero.
     #[inline(always)]
     pub fn wipe(self, wide: bool) {
-        // SAFETY: mapped and aligned by the type's proof; the object is dead, or not yet born.
-        unsafe { wipe::wipe(pointer(self.start), self.len, wide) }
+        // SAFETY: mapped and aligned by the type's proof, from 64 KiB on to pages, since slots are
+        // multiples of that then; the object is dead, or not yet born.
+        unsafe {
+            if self.len < LONG {
+                wipe::wipe(pointer(self.start), self.len, wide);
+            } else {
+                wipe_used(self.start, self.len, wide);
+            }
+        }
     }
 
     /// [`is_zero`](SlotMemory::is_zero) for a slot of `LEN` bytes.

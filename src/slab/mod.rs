@@ -20,4 +20,6 @@ pub mod provider;
 #[cfg(not(loom))]
 pub mod recycler;
 #[cfg(not(loom))]
+pub mod used;
+#[cfg(not(loom))]
 pub mod window;

@@ -15,6 +15,7 @@
 
 #![expect(unsafe_code, reason = "wipes what it keeps, looks at what it moved")]
 
+use super::used::used;
 use crate::os::{MapError, Os, pointer};
 use crate::units::{KIB, MIB};
 use core::marker::PhantomData;
@@ -131,9 +132,10 @@ impl Recycler {
             && self.lane.iter().any(|held| held.load(Relaxed) == 0)
     }
 
-    /// Keeps the pages of `[from, from + len)`, open and the caller's alone, and wipes them unless
-    /// they are zero: the range is mapped and empty then, if there was room. `window` is
-    /// address space to choose from, `wide` says that the CPU has AVX2.
+    /// Keeps the pages of `[from, from + len)`, open and the caller's alone, if there is room. Unless
+    /// they are zero they are wiped, and left where they are from the first on that seems not to
+    /// have been used. The range stays mapped, and has to be emptied. `window` is address space to
+    /// choose from, `wide` says that the CPU has AVX2.
     pub fn put<O: Os>(
         &self,
         from: usize,
@@ -143,6 +145,8 @@ impl Recycler {
         wide: bool,
     ) -> bool {
         let Some(_turn) = self.turn::<O>() else { return false };
+        // SAFETY: open, and the caller's alone.
+        let len = if is_zero { len } else { unsafe { used(from, len, O::page_size(), wide) } };
         if !self.has_room(len) {
             return false;
         }

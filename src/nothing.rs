@@ -1,30 +1,34 @@
 //! Layer: mechanisms. Addresses for requests of no bytes: distinct, never readable or writable.
 //!
 //! A span of address space that is never opened, an address every 16 bytes, and out of line one
-//! bit each that says whether it is given out. Addresses are given out in order, so one that was
-//! freed comes back only after all others. No lock: any thread, signal handler or forked child may
-//! ask at any time.
+//! bit each that says whether it is given out, and a byte for what its caller noted. Addresses are
+//! given out in order, so one that was freed comes back only after all others. No lock: any thread,
+//! signal handler or forked child may ask at any time.
+//!
+//! ```text
+//! map   +------ a bit an address ------+------------ a byte an address ------------+
+//! ```
 
-#![expect(unsafe_code, reason = "makes references into the bitmap's mapping")]
+#![expect(unsafe_code, reason = "makes references into the mapping beside it")]
 
 use crate::os::{MapError, Os, pointer};
 use crate::units::align_up;
 use crate::violation::Kind;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// Bytes from one address to the next.
 const UNIT: usize = 16;
 
-/// Where the span and its bitmap are.
+/// Where the span is, and what is known of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
     /// First address.
     pub start: usize,
     /// Bytes of the span: a power of two, at least 1024.
     pub len: usize,
-    /// Address of the bitmap.
+    /// Address of bits and bytes.
     pub map: usize,
     /// Whether both are reserved already.
     pub reserved: bool,
@@ -34,9 +38,9 @@ impl Extent {
     /// No address at all.
     pub const NONE: Extent = Extent { start: 0, len: 0, map: 0, reserved: false };
 
-    /// Bytes of a bitmap for a span of this many bytes.
+    /// Bytes of both for a span of this many bytes.
     pub const fn map_bytes(len: usize) -> usize {
-        len / UNIT / 8
+        len / UNIT / 8 + len / UNIT
     }
 
     /// Whether the address lies in the span.
@@ -64,9 +68,9 @@ const READY: u32 = 2;
 const NEVER: u32 = 3;
 
 impl Nothing {
-    /// An address that is aligned to `align`, a power of two. `None`: the span is as good as full,
-    /// cannot be had, or is being mapped at this moment.
-    pub fn give<O: Os>(&self, extent: &Extent, align: usize) -> Option<usize> {
+    /// An address that is aligned to `align`, a power of two, and this note of it. `None`: the span is
+    /// as good as full, cannot be had, or is being mapped at this moment.
+    pub fn give<O: Os>(&self, extent: &Extent, align: usize, note: u8) -> Option<usize> {
         if self.state.load(Acquire) != READY && !self.make::<O>(extent) {
             return None;
         }
@@ -92,16 +96,20 @@ impl Nothing {
                 continue;
             }
             if word.fetch_or(bit, AcqRel) & bit == 0 {
+                noted(extent, at).store(note, Relaxed);
                 return Some(wanted);
             }
         }
         None
     }
 
-    /// The address is given out.
-    pub fn check(&self, extent: &Extent, at: usize) -> Result<(), Kind> {
+    /// The note of an address that is given out.
+    pub fn check(&self, extent: &Extent, at: usize) -> Result<u8, Kind> {
         let (word, bit, index) = self.find(extent, at)?;
-        if word.load(Acquire) & bit == 0 { Err(self.not_given(extent, index)) } else { Ok(()) }
+        if word.load(Acquire) & bit == 0 {
+            return Err(self.not_given(extent, index));
+        }
+        Ok(noted(extent, index).load(Relaxed))
     }
 
     /// Takes an address back.
@@ -141,7 +149,7 @@ impl Nothing {
         self.cursor.compare_exchange(from, to, Relaxed, Relaxed).is_ok()
     }
 
-    /// Maps the bitmap, and the span where it is not reserved. Whoever comes while another is at
+    /// Maps bits and bytes, and the span where it is not reserved. Whoever comes while another is at
     /// it (perhaps the very thread, below a signal handler) does without.
     #[cold]
     fn make<O: Os>(&self, extent: &Extent) -> bool {
@@ -165,9 +173,17 @@ impl Nothing {
 /// The word and bit of an address by number.
 fn place<'m>(extent: &Extent, index: usize) -> (&'m AtomicU64, u64) {
     let index = index & (extent.len / UNIT).wrapping_sub(1);
-    // SAFETY: inside the bitmap, which is mapped, zero when fresh, and never unmapped, once the
+    // SAFETY: inside the bits, which are mapped, zero when fresh, and never unmapped, once the
     // state is READY; callers have seen that.
     (unsafe { &*pointer::<AtomicU64>(extent.map + index / 64 * 8) }, 1 << (index % 64))
+}
+
+/// The note of an address by number.
+fn noted<'m>(extent: &Extent, index: usize) -> &'m AtomicU8 {
+    let units = extent.len / UNIT;
+    let index = index & units.wrapping_sub(1);
+    // SAFETY: inside the bytes, which follow the bits; the rest as for `place`.
+    unsafe { &*pointer::<AtomicU8>(extent.map + units / 8 + index) }
 }
 
 #[cfg(test)]
@@ -194,7 +210,7 @@ mod tests {
     fn addresses_differ_and_come_back_last() {
         let extent = extent(4096);
         let nothing = Nothing::default();
-        let give = |align| nothing.give::<Linux>(&extent, align);
+        let give = |align| nothing.give::<Linux>(&extent, align, 5);
         let all: Vec<_> = (0..256).map(|_| give(16).unwrap()).collect();
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), 256);
         assert!(all.iter().all(|&at| extent.contains(at)));
@@ -202,7 +218,7 @@ mod tests {
         nothing.take_back(&extent, all[7]).unwrap();
         assert_eq!(nothing.take_back(&extent, all[7]), Err(Kind::DoubleFree));
         assert_eq!(nothing.check(&extent, all[7]), Err(Kind::DoubleFree));
-        assert_eq!(nothing.check(&extent, all[8]), Ok(()));
+        assert_eq!(nothing.check(&extent, all[8]), Ok(5));
         assert_eq!(give(16), Some(all[7]));
         assert_eq!(give(16), None);
     }
@@ -212,9 +228,10 @@ mod tests {
         let extent = extent(1 << 20);
         let nothing = Nothing::default();
         assert_eq!(nothing.take_back(&extent, extent.start), Err(Kind::ForeignPointer));
-        for shift in 0..16 {
-            let at = nothing.give::<Linux>(&extent, 1 << shift).unwrap();
+        for shift in 0..16u8 {
+            let at = nothing.give::<Linux>(&extent, 1 << shift, 7 + shift).unwrap();
             assert_eq!(at % (1 << shift), 0);
+            assert_eq!(nothing.check(&extent, at), Ok(7 + shift));
             assert_eq!(nothing.take_back(&extent, at + 8), Err(Kind::InteriorPointer));
             assert_eq!(nothing.take_back(&extent, at + 4), Err(Kind::MisalignedPointer));
             nothing.take_back(&extent, at).unwrap();
@@ -223,6 +240,6 @@ mod tests {
         assert_eq!(nothing.take_back(&extent, beyond), Err(Kind::ForeignPointer));
         assert_eq!(nothing.take_back(&extent, beyond + 16), Err(Kind::ForeignPointer));
         // No alignment beyond the span's can be had.
-        assert_eq!(nothing.give::<Linux>(&extent, 1 << 46), None);
+        assert_eq!(nothing.give::<Linux>(&extent, 1 << 46, 0), None);
     }
 }

@@ -72,7 +72,12 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     }
 
     /// An object of one interface was freed by another: fatal or counted, by the policy.
-    fn mismatch(&self, origin: Origin, claim: Claim, violation: Violation) -> Outcome<()> {
+    pub(super) fn mismatch(
+        &self,
+        origin: Origin,
+        claim: Claim,
+        violation: Violation,
+    ) -> Outcome<()> {
         let through_layouts = origin == Origin::Layout || claim.origin() == Some(Origin::Layout);
         if P::MATCHED || through_layouts {
             return Err(violation);

@@ -32,7 +32,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         self.notice_fork()?;
         let Some(found) = self.find_slot(at)? else {
             if self.is_nothing(at) {
-                return self.check_nothing(at).map(|()| 0);
+                return self.take_over_nothing(at);
             }
             // A signal handler that interrupted the table's own lock learns the least there is.
             return Ok(large::take_over::<O, P>(&self.grounds(), at)?.unwrap_or(0));

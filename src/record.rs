@@ -116,8 +116,11 @@ impl Record {
     /// Whether the origin is this one's and, if `align`, also the alignment.
     #[inline(always)]
     pub const fn is_in(self, manner: Manner, align: bool) -> bool {
-        let mask = if align { SHAPE & !SLACK } else { 3 << 18 };
-        (self.0 as u64 ^ manner.0) & mask as u64 == 0
+        if align {
+            (self.0 & SHAPE & !SLACK) as u64 == manner.0
+        } else {
+            (self.0 as u64 ^ manner.0) & (3 << 18) == 0
+        }
     }
 
     /// From the stored word.
@@ -265,6 +268,8 @@ mod tests {
             for other in (0..64).filter(|&other| other != align) {
                 assert!(!record.is(slack, Manner::new(other, Origin::Malloc)), "{align} {other}");
                 assert_ne!(record, Record::shape(slack, other, Origin::Malloc), "{align} {other}");
+                assert!(!record.is_in(Manner::new(other, Origin::Malloc), true), "{align} {other}");
+                assert!(record.is_in(Manner::new(other, Origin::Malloc), false));
             }
         }
     }

@@ -288,23 +288,30 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             fence(Acquire);
             let live = group.own.live.load(Acquire) & bit(below) != 0;
             let claimed = group.others.claim.load(Acquire) & bit(below) != 0;
-            (live && !claimed).then_some(record)
+            let done = group.others.done.load(Acquire) & bit(below) != 0;
+            // Where the policy wipes, a slot that is free or handed over is zero; one that is being
+            // handed out again has the canary of its new record, which is written before.
+            let wiped = P::SET.has(Set::WIPE) && live == claimed && claimed == done;
+            (wiped || live && !claimed).then_some((record, live))
         };
-        let Some(record) = state() else { return Ok(()) };
-        let expected = self.below_words(found, record);
+        let Some(first) = state() else { return Ok(()) };
+        let expected = self.below_words(found, first.0);
         let mut seen = 0;
         for _ in 0..3 {
             // SAFETY: as for the owner.
             let word = unsafe { tail_word(found.at) };
+            fence(Acquire);
             // Zero: its owner has wiped it and is about to clear its bit.
-            if word == expected || word == 0 || state() != Some(record) {
+            if word == expected || word == 0 || state() != Some(first) {
                 return Ok(());
             }
             seen = word;
             core::hint::spin_loop();
         }
         // SAFETY: as for the owner.
-        if unsafe { tail_word(found.at) } == seen && state() == Some(record) {
+        let last = unsafe { tail_word(found.at) };
+        fence(Acquire);
+        if last == seen && state() == Some(first) {
             return Err(self.blame(found, Kind::Underflow));
         }
         Ok(())

@@ -132,7 +132,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let slot = found.id.slot as usize;
         found.group.check_live(slot).map_err(|kind| self.blame(found, kind))?;
         // The target first: a claim cannot be taken back.
-        let Some(target) = self.allocate(*new)? else { return Ok(None) };
+        let Some(target) = self.allocate(*new)? else {
+            return self.check_unclaimed(found, old).map(|()| None);
+        };
         let claimed = self.claim(found, old)?;
         let room = found.region.room as usize;
         let size = (room - claimed.record.slack()).min(new.size);
@@ -140,6 +142,15 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         unsafe { self.memory(found).copy_to(target.as_ptr(), size) };
         self.finish_claimed(found, claimed)?;
         Ok(Some(target))
+    }
+
+    /// There is no memory, so the object stays as it is: what [`claim`](Heap::claim) would have found
+    /// wrong with it, as far as that can be told without claiming it.
+    #[cold]
+    fn check_unclaimed(&self, found: &Found<'f>, old: Claim) -> Outcome<()> {
+        let slot = found.id.slot as usize;
+        let record = found.group.check_owned(slot).map_err(|kind| self.blame(found, kind))?;
+        self.check(found, record, old)
     }
 
     fn reallocate_large(&self, at: usize, old: Claim, new: &Request) -> Outcome<Object> {
@@ -161,7 +172,9 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         // one) comes here too.
         // 0 for what is no live object: the free below says what is wrong with it.
         let Some(size) = large::size_of_object::<O>(&self.grounds(), at) else { return Ok(None) };
-        let Some(target) = self.allocate(*new)? else { return Ok(None) };
+        let Some(target) = self.allocate(*new)? else {
+            return large::check::<O, P>(&self.grounds(), at, old).map(|()| None);
+        };
         // SAFETY: the old object is live with `size` bytes; the target is another object.
         unsafe { copy(pointer(at), target.as_ptr(), size.min(new.size)) };
         large::free::<O, P>(&self.grounds(), at, old)?;

@@ -186,8 +186,13 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             if view.bin.pressed.load(Relaxed) == 0 {
                 self.ripen_idle(entry, &view, Look::All)?;
             }
+            // Slots that have slabs to themselves give them back when they leave the queue.
+            let purged =
+                || self.shared().region.get(number).map(|state| state.purged.load(Relaxed));
+            let before = purged();
             self.tidy_after(entry, &view, patience)?;
-            given |= self.purge_bin(&view, u32::MAX)? > 0;
+            self.purge_bin(&view, u32::MAX)?;
+            given |= purged() != before;
         }
         Ok(given)
     }

@@ -216,6 +216,12 @@ fn find_live<O: Os, P: Policy>(
     Ok(number)
 }
 
+/// What a free of a large object would find wrong with it.
+pub fn check<O: Os, P: Policy>(grounds: &Grounds<'_>, at: usize, claim: Claim) -> Outcome<()> {
+    let Some(table) = grounds.table::<O>() else { return Ok(()) };
+    find_live::<O, P>(grounds, &table, at, claim).map(|_| ())
+}
+
 /// Frees a large object.
 pub fn free<O: Os, P: Policy>(grounds: &Grounds<'_>, at: usize, claim: Claim) -> Outcome<()> {
     let Some(mut table) = grounds.table::<O>() else {

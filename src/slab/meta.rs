@@ -43,6 +43,10 @@ pub const SPLIT: u32 = 0x200;
 /// [`SlabHeader::state`].
 pub const INSIDE: u32 = 0x400;
 
+/// The slab was used and stayed accessible when it was closed: what it holds may have been written to
+/// since. In [`SlabHeader::state`].
+pub const USED: u32 = 0x800;
+
 /// How a slab's memory is made inaccessible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

@@ -7,7 +7,7 @@
 
 use super::ground::Ground;
 use super::lock::Rank;
-use super::meta::{Backing, INSIDE, OPEN, SPLIT, header};
+use super::meta::{Backing, INSIDE, OPEN, SPLIT, USED, header};
 use super::provider::RegionState;
 use super::recycler::SPLITS;
 use crate::geometry::{Region, SlabId};
@@ -86,6 +86,7 @@ impl RegionState {
             Backing::Mapped => split(ground, O::map(at, len)),
             Backing::Bare => {
                 self.bare.fetch_add(1, Relaxed);
+                is_zero = state & USED == 0;
                 Ok(())
             }
         };
@@ -142,7 +143,7 @@ impl RegionState {
         let mut inside = state & INSIDE;
         if !P::SET.has(Set::PURGE_CLOSE) {
             let _ = O::discard(at, len);
-            head.state.store(Backing::Bare as u32, Relaxed);
+            head.state.store(Backing::Bare as u32 | USED, Relaxed);
             return;
         }
         if backing == Backing::Marked && region.shape.is_single() {
@@ -184,7 +185,8 @@ impl RegionState {
                 let _ = O::discard(at, len);
             }
         }
-        head.state.store(backing as u32 | inside | state & SPLIT, Relaxed);
+        let used = if backing == Backing::Bare { USED } else { 0 };
+        head.state.store(backing as u32 | inside | used | state & SPLIT, Relaxed);
     }
 
     /// Gives up the memory and, where nothing is reserved, the address space of a closed slab that

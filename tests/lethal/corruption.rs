@@ -4,7 +4,7 @@
 use crate::matrix::{self, Case};
 use crate::memory::{damage, write};
 use crate::scene::Scene;
-use crate::setting::{Setting, Target};
+use crate::setting::{Setting, TOO_MUCH, Target};
 use crate::verdict::End;
 use casemate::Kind;
 
@@ -16,6 +16,12 @@ pub const CASES: &[Case] = &[
     Case { name: "realloc of a damaged object", run: realloc_damaged, end: with_slack },
     Case { name: "a byte before the start", run: before_start, end: under },
     Case { name: "neighbour below damaged", run: neighbour, end: under },
+    Case { name: "freed neighbour below damaged", run: freed_neighbour, end: under },
+    Case {
+        name: "realloc of a damaged object to too much",
+        run: realloc_too_much,
+        end: with_slack,
+    },
     Case { name: "damaged and never freed", run: never_freed, end: at_take_up },
 ];
 
@@ -101,6 +107,23 @@ fn neighbour(scene: &Scene) {
     let (_, [below, above]) = scene.neighbours(layout);
     damage(below + layout.size());
     scene.here.free(above, layout);
+}
+
+/// The object below is freed when its last byte is written to, by whoever frees this one.
+fn freed_neighbour(scene: &Scene) {
+    let layout = scene.target.snug();
+    let (_, [below, above]) = scene.neighbours(layout);
+    scene.here.free(below, layout);
+    damage(above - 1);
+    scene.here.free(above, layout);
+}
+
+/// There is no memory for it, and the object stays where it is.
+fn realloc_too_much(scene: &Scene) {
+    let layout = scene.target.loose();
+    let at = scene.take(layout);
+    damage(at + layout.size());
+    scene.here.resize(at, layout, TOO_MUCH);
 }
 
 /// Neither the damaged object nor the one above it is ever freed. Their group comes up again for

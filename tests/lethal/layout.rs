@@ -2,7 +2,7 @@
 
 use crate::matrix::{self, Case};
 use crate::scene::Scene;
-use crate::setting::{Setting, Target, layout};
+use crate::setting::{Setting, TOO_MUCH, Target, layout};
 use crate::verdict::End;
 use casemate::Kind;
 use std::alloc::Layout;
@@ -36,6 +36,7 @@ pub const CASES: &[Case] = &[
     Case { name: "realloc of a byte more", run: |scene| resize(scene, more), end: size },
     Case { name: "realloc of a byte less", run: |scene| resize(scene, less), end: size },
     Case { name: "realloc of another class", run: |scene| resize(scene, huge), end: size },
+    Case { name: "realloc of a byte less to too much", run: resize_too_much, end: size },
     Case { name: "realloc of another alignment", run: realloc_aligned, end: alignment },
     Case { name: "the size before a realloc", run: old_size, end: stays },
     Case { name: "the size before a realloc that moves", run: old_size_moved, end: moved },
@@ -148,6 +149,13 @@ fn resize(scene: &Scene, wrong: fn(Layout) -> Layout) {
     let layout = scene.target.loose();
     let at = scene.take(layout);
     scene.here.resize(at, wrong(layout), layout.size() - 2);
+}
+
+/// There is no memory for it, and the object stays where it is.
+fn resize_too_much(scene: &Scene) {
+    let layout = scene.target.loose();
+    let at = scene.take(layout);
+    scene.here.resize(at, less(layout), TOO_MUCH);
 }
 
 fn realloc_aligned(scene: &Scene) {

@@ -6,6 +6,9 @@ use casemate::size_class::classify;
 use std::alloc::Layout;
 use std::fmt;
 
+/// Bytes that no machine has, and that a layout can have.
+pub const TOO_MUCH: usize = isize::MAX as usize - (1 << 20);
+
 /// What kind of object is misused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {

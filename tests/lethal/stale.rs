@@ -1,16 +1,19 @@
 //! Writes after free: found when the memory is handed out again, or when its slab is given back.
 
+use crate::child::leave;
 use crate::matrix::{self, Case};
 use crate::memory::{damage, write};
 use crate::purged;
 use crate::scene::Scene;
-use crate::setting::{Setting, Target};
-use crate::verdict::End;
-use casemate::Kind;
+use crate::setting::{Environment, Role, Setting, Target, layout};
+use crate::verdict::{End, Exit};
+use casemate::interface::Interface;
+use casemate::{Kind, Place};
 
 pub const CASES: &[Case] = &[
     Case { name: "stale write, found at reuse", run: |scene| stale(scene, 0), end: at_reuse },
     Case { name: "stale write at the slot's end", run: stale_tail, end: at_reuse },
+    Case { name: "stale write, in a slab that stays open", run: unguarded, end: without_guards },
     Case { name: "stale write, found at purge", run: at_purge, end: at_give_back },
 ];
 
@@ -35,6 +38,36 @@ fn at_reuse(setting: &Setting) -> Option<End> {
 fn at_give_back(setting: &Setting) -> Option<End> {
     let end = End::Line(Kind::WriteAfterFreePurge, setting.target.place());
     purged::applies(setting).then_some(end)
+}
+
+/// Where each guard is a mapping, and there are too many of these for further ones.
+fn without_guards(setting: &Setting) -> Option<End> {
+    let few = mappings() < 1 << 17;
+    let here = setting.environment == Environment::Mprotect && setting.target == Target::Largest;
+    let end = End::Line(Kind::WriteAfterFree, Place::Slot(40_960));
+    (few && here && setting.role == Role::Owner).then_some(end)
+}
+
+fn mappings() -> usize {
+    let most = std::fs::read_to_string("/proc/sys/vm/max_map_count");
+    most.ok().and_then(|most| most.trim().parse().ok()).unwrap_or(usize::MAX)
+}
+
+/// Slabs that no guard could be had for cannot be closed when they are given back.
+fn unguarded(scene: &Scene) {
+    let layout = layout(40_000, 8);
+    let mut all = Vec::new();
+    while casemate::protections().unguarded_slabs < 300 {
+        all.extend(scene.here.take_many(layout, 500));
+    }
+    let (guarded, last) = all.split_at(all.len() - 300);
+    scene.here.free_all(last, &[], layout);
+    Interface::<casemate::Full>::new(|_| {}, |_| {}, || {}).trim();
+    if casemate::stats().small.purged < 200 || guarded.is_empty() {
+        leave(Exit::SetUp);
+    }
+    last.iter().for_each(|&at| write(at + 100, 1));
+    scene.here.take_many(layout, 300);
 }
 
 /// One byte written to a freed object, which comes up again in the course of correct use.

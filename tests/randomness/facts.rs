@@ -18,7 +18,8 @@ pub enum Fact {
     MetaGuard,
     /// First page of the window of large objects.
     Window,
-    /// Pages before a region's first slab: one a region.
+    /// Pages before a region's first slab: one a region, but for those of whole pages, whose slabs
+    /// are aligned.
     Offset,
     /// Slab of a class's first object: one a class of several slabs.
     Slab,
@@ -129,7 +130,8 @@ impl Facts {
         tell(Fact::MetaSpan, page(plan.meta.0));
         tell(Fact::MetaGuard, page(plan.shared - plan.meta.0));
         tell(Fact::Window, page(plan.large.0));
-        for (number, region) in plan.region.iter().enumerate().take(plan.regions) {
+        let regions = plan.region.iter().enumerate().take(plan.regions);
+        for (number, region) in regions.filter(|(_, region)| region.has_canary()) {
             let start = plan.slots + (number << plan.region_shift);
             tell(Fact::Offset, page(region.base - start));
         }

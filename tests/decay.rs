@@ -34,17 +34,6 @@ fn make() -> Vec<u8> {
     object
 }
 
-/// What a trim gives back is told, of slots with slabs to themselves, too.
-#[test]
-fn a_trim_of_large_slots_says_so() {
-    let heap = casemate::interface::Interface::<casemate::Full>::new(|_| {}, |_| {}, || {});
-    drop((0..1000).map(Box::new).collect::<Vec<_>>());
-    drop((0..100).map(|_| vec![1u8; 40_000]).collect::<Vec<_>>());
-    assert!(class_of(40_000).committed > 90 * 40_000);
-    assert!(heap.trim());
-    assert!(class_of(40_000).committed < 90 * 40_000);
-}
-
 #[test]
 fn memory_of_a_class_that_is_not_used_any_more() {
     // A thread gets a heap of its own once it has used the heap for a while.

@@ -131,3 +131,21 @@ fn calls_that_fail_from_some_moment_on() {
         },
     );
 }
+
+/// Slots with slabs to themselves count, too.
+#[test]
+fn a_trim_that_gives_memory_back_says_so() {
+    child::run("exhaustion::a_trim_that_gives_memory_back_says_so", || {
+        let heap = casemate::interface::Interface::<casemate::Full>::new(|_| {}, |_| {}, || {});
+        let mut objects = load::room(100);
+        // A thread has a heap of its own after some allocations.
+        (0..1000).for_each(|_| drop(Object::new(8, 8)));
+        load::fill(&mut objects, 40_000, 8, 100);
+        objects.clear();
+        let before = casemate::stats().small;
+        assert!(heap.trim());
+        let after = casemate::stats().small;
+        let given = after.purged - before.purged;
+        assert!(given >= 90 && after.committed < before.committed, "{before:?} {after:?}");
+    });
+}

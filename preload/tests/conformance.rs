@@ -3,6 +3,7 @@
 
 mod support;
 
+use heap::Kind;
 use support::{Policy, command, compile, run};
 
 #[test]
@@ -43,6 +44,30 @@ fn replaced_operators() {
             run(&mut command(&program, Some(policy))).is_fine("all right");
         }
         run(&mut command(&program, None)).is_fine("all right");
+    }
+}
+
+/// An executable with fixed addresses has an entry of its own for each function whose address it
+/// takes, which the loader finds under the function's name: no replacement.
+#[test]
+fn operators_whose_address_is_taken() {
+    let fixed = ["-no-pie", "-fno-pie", "-fsized-deallocation"];
+    for binding in ["-Wl,-z,lazy", "-Wl,-z,now"] {
+        let flags = |more: &[&'static str]| [&fixed[..], &[binding], more].concat();
+        let name = |name| format!("{name}_{}", &binding[8..]);
+        let program = compile("taken.cpp", &name("taken"), &flags(&[]));
+        let replacing = compile("taken.cpp", &name("taken_replaced"), &flags(&["-DREPLACES"]));
+        for policy in Policy::ALL {
+            for wrong in ["size", "array", "aligned"] {
+                let end = run(command(&program, Some(policy)).arg(wrong));
+                let said = end.err.contains(Kind::WrongSize.message());
+                assert!(end.signal == Some(libc::SIGABRT) && said, "{policy:?}, {wrong}");
+            }
+            run(&mut command(&program, Some(policy))).is_fine("all right");
+            run(&mut command(&replacing, Some(policy))).is_fine("all right");
+        }
+        run(&mut command(&program, None)).is_fine("all right");
+        run(&mut command(&replacing, None)).is_fine("all right");
     }
 }
 

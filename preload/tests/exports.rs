@@ -197,6 +197,27 @@ fn the_linkage_is_as_it_must_be() {
     }
 }
 
+/// What tells whether a program has replaced a form of `new` or `delete`: beside the word a slot, which
+/// the loader fills in for calls.
+#[test]
+fn forms_that_may_be_replaced_have_slots() {
+    let list = include_str!("../operators.list");
+    let forms: Vec<_> = list.split_whitespace().filter_map(|word| word.strip_suffix(';')).collect();
+    let forms = forms.iter().filter(|form| form.starts_with("_Z"));
+    assert_eq!(forms.clone().count(), 8);
+    for policy in Policy::ALL {
+        let relocations = tool("readelf", &["-W", "--relocs"], &policy.library());
+        // Offset Info Type Value Name + Addend
+        let relocations: Vec<Vec<_>> =
+            relocations.lines().map(|line| line.split_whitespace().collect()).collect();
+        for form in forms.clone() {
+            let of_form = relocations.iter().filter(|fields| fields.get(4) == Some(form));
+            let slots = of_form.clone().filter(|fields| fields[2].contains("_JUMP_SL"));
+            assert_eq!((slots.count(), of_form.count()), (1, 2), "{policy:?}, {form}");
+        }
+    }
+}
+
 /// Names of a library's functions by address, local ones included; equal functions may be one.
 fn functions(library: &Path) -> BTreeMap<u64, BTreeSet<String>> {
     let mut functions = BTreeMap::<u64, BTreeSet<String>>::new();

@@ -64,7 +64,7 @@ macro_rules! operator_aligned {
 }
 
 /// The program's own form of the function that this is made of, if it has one, takes its place.
-/// `go` goes to x3.
+/// `go` goes to x3. `is_replaced` is asked where the loader found another than this library's.
 macro_rules! or_program {
     ($word:literal, $own:literal) => {
         $crate::abi::frames::or_program!($word, $own, "br x3")
@@ -84,6 +84,24 @@ macro_rules! or_program {
             $own,
             "
             cmp x3, x4
+            b.eq 5f
+            stp x30, x0, [sp, #-32]!
+            .cfi_adjust_cfa_offset 32
+            .cfi_offset x30, -32
+            stp x1, x3, [sp, #16]
+            adrp x0, ",
+            $word,
+            "
+            add x0, x0, :lo12:",
+            $word,
+            "
+            bl casemate_is_replaced
+            mov w4, w0
+            ldp x1, x3, [sp, #16]
+            ldp x30, x0, [sp], #32
+            .cfi_adjust_cfa_offset -32
+            .cfi_restore x30
+            tst w4, #0xff
             b.eq 5f
             ",
             $go,

@@ -64,7 +64,7 @@ macro_rules! operator_aligned {
 }
 
 /// The program's own form of the function that this is made of, if it has one, takes its place.
-/// `go` goes to rax.
+/// `go` goes to rax. `is_replaced` is asked where the loader found another than this library's.
 macro_rules! or_program {
     ($word:literal, $own:literal) => {
         $crate::abi::frames::or_program!($word, $own, "jmp rax")
@@ -78,6 +78,25 @@ macro_rules! or_program {
             $own,
             "]
             cmp rax, rcx
+            je 5f
+            push rdi
+            .cfi_adjust_cfa_offset 8
+            push rsi
+            .cfi_adjust_cfa_offset 8
+            push rax
+            .cfi_adjust_cfa_offset 8
+            lea rdi, [rip + ",
+            $word,
+            "]
+            call casemate_is_replaced
+            mov ecx, eax
+            pop rax
+            .cfi_adjust_cfa_offset -8
+            pop rsi
+            .cfi_adjust_cfa_offset -8
+            pop rdi
+            .cfi_adjust_cfa_offset -8
+            test cl, cl
             je 5f
             ",
             $go,

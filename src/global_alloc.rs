@@ -4,7 +4,8 @@
 
 use crate::bodies::Bodies;
 use crate::heap::{
-    Heap, Hook, Options, Outcome, ProtectionReport, Request, Stats, Usage, Verified,
+    ClassStats, Heap, Hook, Options, Outcome, Overall, ProtectionReport, Request, Stats, Usage,
+    Verified,
 };
 use crate::os::Linux;
 use crate::policy::{Full, Light, Policy, Set, Strict};
@@ -119,14 +120,14 @@ unsafe impl<P: Policy> GlobalAlloc for Casemate<P> {
 /// A heap handle that knows the policy in force only at run time: statistics, reports and the
 /// walk do not depend on it beyond what the plan records.
 macro_rules! with_policy {
-    ($call:ident) => {{
+    ($call:ident $(, $argument:expr)?) => {{
         let set = process::frozen().plan().policy;
         if set == Strict::SET {
-            process::heap::<Linux, Strict>().$call()
+            process::heap::<Linux, Strict>().$call($($argument)?)
         } else if set == Light::SET {
-            process::heap::<Linux, Light>().$call()
+            process::heap::<Linux, Light>().$call($($argument)?)
         } else {
-            process::heap::<Linux, Full>().$call()
+            process::heap::<Linux, Full>().$call($($argument)?)
         }
     }};
 }
@@ -141,6 +142,16 @@ pub fn stats() -> Stats {
 /// up to date while the program runs.
 pub fn usage() -> Usage {
     with_policy!(usage)
+}
+
+/// The same class by class, for the preload library: see [`crate::inside`].
+pub(crate) fn each_class(tell: &mut dyn FnMut(&ClassStats)) {
+    with_policy!(each_class, tell);
+}
+
+/// The rest of [`stats`].
+pub(crate) fn overall() -> Overall {
+    with_policy!(overall)
 }
 
 /// Which protections are in force in this process.

@@ -58,6 +58,7 @@
 use crate::heap::thread_heap::ThreadHeap;
 use crate::os::Os;
 
+pub use crate::heap::{Overall, table};
 pub use crate::os::Linux;
 pub use crate::process::start_up_page;
 
@@ -67,6 +68,17 @@ pub const HEAP_SHIFT: u32 = ThreadHeap::SHIFT;
 /// Bytes of a page.
 pub fn page_size() -> usize {
     Linux::page_size()
+}
+
+/// Tells of each size class of the process's heap. With [`overall`] it is what [`crate::stats`] gives,
+/// in little stack.
+pub fn each_class(tell: &mut dyn FnMut(&crate::ClassStats)) {
+    crate::global_alloc::each_class(tell);
+}
+
+/// The rest of the process's statistics.
+pub fn overall() -> Overall {
+    crate::global_alloc::overall()
 }
 
 /// The calling thread's word in thread-local storage: the number of its heap, and a state.

@@ -101,6 +101,17 @@ fn usable_sizes_asked_by_many() {
     }
 }
 
+/// Statistics on the smallest stack that a thread may have.
+#[test]
+fn descriptions_need_little_stack() {
+    let program = compile("little.c", "little", &[]);
+    for policy in Policy::ALL {
+        let end = run(&mut command(&program, Some(policy)));
+        assert!(end.code == Some(0) && end.out == "all right\n", "{policy:?}: {:?}", end.signal);
+        assert!(end.err.contains("canaries by"), "{policy:?}: {}", end.err);
+    }
+}
+
 /// What large objects and children would cost.
 #[test]
 fn untouched_pages() {

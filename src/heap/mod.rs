@@ -31,6 +31,7 @@ mod list;
 #[cfg(test)]
 mod lost;
 mod nothing;
+mod overall;
 mod patience;
 mod queue;
 mod realloc;
@@ -54,6 +55,7 @@ pub use alloc::Object;
 pub(crate) use fast::Freed;
 pub use frozen::{Frozen, Hook, Plan};
 pub use guarded::Access;
+pub use overall::{Overall, table};
 pub use patience::quarantine;
 pub use small::{PAGE_SHIFT, SMALL};
 pub use start::Options;

@@ -99,31 +99,25 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
     /// Gathers statistics. Before start-up everything is zero.
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::EMPTY;
-        if !super::start::is_ready(self.frozen) {
-            return stats;
-        }
-        let (plan, shared) = (self.plan(), self.shared());
-        stats.heaps = shared.heaps.load(Relaxed);
-        stats.forks = shared.forks.load(Relaxed);
-        stats.metadata = u64::from(stats.heaps) * super::thread_heap::ThreadHeap::STRIDE as u64;
-        for number in 0..plan.regions {
-            let Some(class) = stats.class.get_mut(number / P::PARTITIONS) else { continue };
-            self.add_region(number, class);
-            if let Some(state) = shared.region.get(number) {
-                stats.metadata += state.meta_bytes() as u64;
+        let mut class = stats.class.iter_mut();
+        self.each_class(&mut |told| {
+            stats.small.add(told);
+            if let Some(class) = class.next() {
+                *class = *told;
             }
-        }
-        for class in &stats.class {
-            stats.small.add(class);
-        }
-        stats.large_live = shared.large.live.load(Relaxed);
-        stats.large_bytes = shared.large.live_bytes.load(Relaxed);
-        stats.large_allocated = shared.large.allocated.load(Relaxed);
-        stats.large_freed = shared.large.freed.load(Relaxed);
-        stats.large_guards = shared.large.guard_bytes.load(Relaxed);
-        stats.large_quarantined = shared.large.waiting.load(Relaxed);
-        stats.kept = shared.recycler.held() as u64;
-        stats.page_tables = O::page_table_bytes();
+        });
+        let overall = self.overall();
+        stats.large_live = overall.large_live;
+        stats.large_bytes = overall.large_bytes;
+        stats.large_allocated = overall.large_allocated;
+        stats.large_freed = overall.large_freed;
+        stats.large_guards = overall.large_guards;
+        stats.large_quarantined = overall.large_quarantined;
+        stats.kept = overall.kept;
+        stats.metadata = overall.metadata;
+        stats.page_tables = overall.page_tables;
+        stats.heaps = overall.heaps;
+        stats.forks = overall.forks;
         stats
     }
 
@@ -223,7 +217,7 @@ impl ClassStats {
         bare: 0,
     };
 
-    fn add(&mut self, other: &ClassStats) {
+    pub(super) fn add(&mut self, other: &ClassStats) {
         self.live += other.live;
         self.allocated += other.allocated;
         self.freed += other.freed;
@@ -260,61 +254,6 @@ impl Stats {
         let shift = crate::os::Linux::page_size().trailing_zeros();
         let class: SizeClass = crate::size_class::classify(layout.size(), layout.align(), shift)?;
         self.class.get(class.index())
-    }
-}
-
-impl fmt::Display for Stats {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kib = |bytes: u64| bytes / 1024;
-        writeln!(
-            f,
-            "{:>8} {:>10} {:>12} {:>12} {:>10} {:>8} {:>10} {:>10} {:>8}",
-            "slot",
-            "live",
-            "allocated",
-            "freed",
-            "remote",
-            "slabs",
-            "quarantine",
-            "guards",
-            "purged"
-        )?;
-        let row = |f: &mut fmt::Formatter<'_>, class: &ClassStats| {
-            writeln!(
-                f,
-                " {:>10} {:>12} {:>12} {:>10} {:>8} {:>6} KiB {:>6} KiB {:>8}",
-                class.live,
-                class.allocated,
-                class.freed,
-                class.remote,
-                class.slabs,
-                kib(class.quarantined),
-                kib(class.guards),
-                class.purged
-            )
-        };
-        for class in self.class.iter().filter(|class| class.allocated != 0) {
-            write!(f, "{:>8}", class.slot)?;
-            row(f, class)?;
-        }
-        write!(f, "{:>8}", "all")?;
-        row(f, &self.small)?;
-        writeln!(
-            f,
-            "large: {} live in {} KiB, {} allocated, {} freed, {} KiB of guards, {} KiB waiting",
-            self.large_live,
-            kib(self.large_bytes),
-            self.large_allocated,
-            self.large_freed,
-            kib(self.large_guards),
-            kib(self.large_quarantined)
-        )?;
-        write!(f, "heaps: {}, metadata mapped: {} KiB", self.heaps, kib(self.metadata))?;
-        write!(f, ", wiped pages kept: {} KiB", kib(self.kept))?;
-        if let Some(bytes) = self.page_tables {
-            write!(f, ", page tables: {} KiB", kib(bytes as u64))?;
-        }
-        Ok(())
     }
 }
 

@@ -1,10 +1,11 @@
 //! glibc's functions that tune, trim and describe the heap.
 //!
-//! There is nothing to tune: what glibc's parameters are about does not exist here.
+//! There is nothing to tune: what glibc's parameters are about does not exist here. The size classes
+//! are asked one by one: all at once they do not fit the smallest stack of a thread.
 
 use super::HEAP;
 use core::fmt::{self, Write};
-use heap::Stats;
+use heap::inside::{each_class, overall, table};
 use libc::{FILE, c_char, c_int};
 
 /// As glibc's `struct mallinfo2`; in `mallinfo` the same with `int`.
@@ -24,16 +25,20 @@ pub struct Info<N> {
 
 /// Slots count as `arena`, large objects as `hblk`.
 fn info<N: Default>(number: impl Fn(u64) -> N) -> Info<N> {
-    let stats = heap::stats();
-    let live: u64 = stats.class.iter().map(|class| class.live * class.slot as u64).sum();
-    let free: u64 = stats.class.iter().map(|class| class.freed.min(class.allocated)).sum();
-    let all = stats.small.committed.max(live);
+    let (mut live, mut free, mut committed) = (0, 0, 0);
+    each_class(&mut |class| {
+        live += class.live * class.slot as u64;
+        free += class.freed.min(class.allocated);
+        committed += class.committed;
+    });
+    let all = committed.max(live);
+    let overall = overall();
     Info {
         arena: number(all),
         ordblks: number(free),
         smblks: N::default(),
-        hblks: number(stats.large_live),
-        hblkhd: number(stats.large_bytes),
+        hblks: number(overall.large_live),
+        hblkhd: number(overall.large_bytes),
         usmblks: N::default(),
         fsmblks: N::default(),
         uordblks: number(live),
@@ -105,13 +110,15 @@ fn print(put: impl FnMut(&[u8]), write: impl FnOnce(&mut dyn Write) -> fmt::Resu
 /// Statistics of the heap on standard error.
 #[cfg_attr(not(fuzzing), unsafe(no_mangle))]
 pub extern "C" fn malloc_stats() {
-    let stats = heap::stats();
-    let protections = heap::protections();
+    let (overall, protections) = (overall(), heap::protections());
     let to_stderr = |bytes: &[u8]| {
         // SAFETY: the kernel reads bytes that are borrowed for the call.
         unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
     };
-    print(to_stderr, |text| write!(text, "{stats}\n{protections}\n"));
+    print(to_stderr, |text| {
+        table(text, each_class, &overall)?;
+        write!(text, "\n{protections}\n")
+    });
 }
 
 unsafe extern "C" {
@@ -127,33 +134,38 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut FILE) -> c_int
     if options != 0 {
         return libc::EINVAL;
     }
-    let stats = heap::stats();
     let to_stream = |bytes: &[u8]| {
         // SAFETY: the stream is the caller's; the bytes are borrowed for the call.
         unsafe { fwrite(bytes.as_ptr().cast(), 1, bytes.len(), stream) };
     };
-    print(to_stream, |text| describe(text, &stats));
+    print(to_stream, describe);
     0
 }
 
 /// In the form of glibc's, version 1: one arena; a `size` for each class in use.
-fn describe(text: &mut dyn Write, stats: &Stats) -> fmt::Result {
+fn describe(text: &mut dyn Write) -> fmt::Result {
     writeln!(text, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>")?;
-    for class in stats.class.iter().filter(|class| class.allocated != 0) {
-        writeln!(
-            text,
-            "  <size from=\"{0}\" to=\"{0}\" total=\"{1}\" count=\"{2}\"/>",
-            class.slot,
-            class.live * class.slot as u64,
-            class.live
-        )?;
-    }
+    let (mut committed, mut written) = (0, Ok(()));
+    each_class(&mut |class| {
+        committed += class.committed;
+        if class.allocated != 0 && written.is_ok() {
+            written = writeln!(
+                text,
+                "  <size from=\"{0}\" to=\"{0}\" total=\"{1}\" count=\"{2}\"/>",
+                class.slot,
+                class.live * class.slot as u64,
+                class.live
+            );
+        }
+    });
+    written?;
     writeln!(text, "</sizes>")?;
+    let overall = overall();
     writeln!(
         text,
         "<total type=\"mmap\" count=\"{}\" size=\"{}\"/>",
-        stats.large_live, stats.large_bytes
+        overall.large_live, overall.large_bytes
     )?;
-    let system = stats.small.committed + stats.large_bytes + stats.metadata;
+    let system = committed + overall.large_bytes + overall.metadata;
     writeln!(text, "<system type=\"current\" size=\"{system}\"/>\n</heap>\n</malloc>")
 }

@@ -77,8 +77,11 @@ pub fn look_through(program: &Path, library: &Library) -> Result<Object, Failure
     for _ in 0..5 {
         let file = match File::open(&path) {
             Ok(file) => file,
-            // May be executed but not read: it cannot be told what it is.
-            Err(_) => return Ok(Object::unknown(library)),
+            // May be executed but not read: it cannot be told what it is, but what its mode says.
+            Err(_) => {
+                refuse_privileged(&path)?;
+                return Ok(Object::unknown(library));
+            }
         };
         if let Some(next) = script(&file) {
             path = next;
@@ -96,7 +99,7 @@ pub fn look_through(program: &Path, library: &Library) -> Result<Object, Failure
             Failure::with(Failure::NOT_EXECUTABLE, why)
         })?;
         // Of scripts the kernel heeds no such marks.
-        refuse_privileged(&path, &file)?;
+        refuse_privileged(&path)?;
         object.refuse(&path, library)?;
         return Ok(object);
     }
@@ -143,22 +146,22 @@ fn is_musl(interpreter: &Path) -> bool {
 }
 
 /// The dynamic loader ignores LD_PRELOAD in programs that gain privileges.
-fn refuse_privileged(path: &Path, file: &File) -> Result<(), Failure> {
+fn refuse_privileged(path: &Path) -> Result<(), Failure> {
     const SETUID: u32 = 0o4000;
     const SETGID: u32 = 0o2010;
-    let Ok(about) = file.metadata() else { return Ok(()) };
+    let Ok(about) = path.metadata() else { return Ok(()) };
     let (user, group) = process::real_ids();
     let mode = about.mode();
     let by = if mode & SETUID != 0 && about.uid() != user {
         "setuid"
     } else if mode & SETGID == SETGID && about.gid() != group {
         "setgid"
-    } else if user != 0 && process::has_capabilities(file) {
+    } else if user != 0 && process::has_capabilities(path) {
         "file capabilities"
     } else {
         return Ok(());
     };
-    if process::gains_nothing() || process::on_nosuid(file) {
+    if process::gains_nothing() || process::on_nosuid(path) {
         return Ok(());
     }
     Err(Failure::new(format!(

@@ -3,11 +3,13 @@
 
 use super::signals::Inherited;
 use libc::c_int;
-use std::fs::File;
+use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 /// How a process ended.
@@ -137,29 +139,35 @@ pub fn gains_nothing() -> bool {
     unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 }
 }
 
-/// Whether the file is on a file system that gives no privileges (`nosuid`).
-pub fn on_nosuid(file: &File) -> bool {
+/// Whether the file is on a file system that gives no privileges (`nosuid`). By its path, as below:
+/// it need not be readable.
+pub fn on_nosuid(path: &Path) -> bool {
     let mut about = MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: the result is borrowed for the call; zeros are a valid `statvfs`.
-    unsafe {
-        libc::fstatvfs(file.as_raw_fd(), about.as_mut_ptr()) == 0
+    // SAFETY: path and result are borrowed for the call; zeros are a valid `statvfs`.
+    c_path(path).is_some_and(|path| unsafe {
+        libc::statvfs(path.as_ptr(), about.as_mut_ptr()) == 0
             && about.assume_init().f_flag & libc::ST_NOSUID != 0
-    }
+    })
 }
 
 /// Whether the file has capabilities.
-pub fn has_capabilities(file: &File) -> bool {
-    // SAFETY: a constant name; with no room the length alone is asked for.
-    unsafe {
-        let name = c"security.capability".as_ptr();
-        libc::fgetxattr(file.as_raw_fd(), name, std::ptr::null_mut(), 0) > 0
-    }
+pub fn has_capabilities(path: &Path) -> bool {
+    let name = c"security.capability".as_ptr();
+    // SAFETY: the path is borrowed for the call, the name constant; with no room the length alone is
+    // asked for.
+    c_path(path).is_some_and(|path| unsafe {
+        libc::getxattr(path.as_ptr(), name, std::ptr::null_mut(), 0) > 0
+    })
 }
 
 /// Whether the process may execute this path.
-pub fn may_execute(path: &std::path::Path) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return false };
+pub fn may_execute(path: &Path) -> bool {
     // SAFETY: the path is borrowed for the call.
-    unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0 }
+    c_path(path).is_some_and(|path| unsafe {
+        libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0
+    })
+}
+
+fn c_path(path: &Path) -> Option<CString> {
+    CString::new(path.as_os_str().as_bytes()).ok()
 }

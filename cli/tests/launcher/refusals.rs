@@ -1,8 +1,10 @@
 //! Programs that the library cannot be loaded into are refused with a reason.
 
 use crate::elf;
+use crate::secure::other_group;
 use crate::setup::{LIBRARY, Run, Scratch, casemate, subject};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 fn refused(program: &Path) -> String {
@@ -105,6 +107,47 @@ fn programs_that_gain_privileges() {
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o4755)).unwrap();
     let said = refused(&program);
     assert!(said.contains("gains privileges") && said.contains("setuid"), "{said}");
+}
+
+/// May be executed, but not read: what it gains is said of it all the same.
+#[test]
+fn unreadable_programs_that_gain_privileges() {
+    let scratch = Scratch::new("unreadable");
+    let place = |from: &Path, name: &str, mode: u32| {
+        let path = scratch.0.join(name);
+        std::fs::copy(from, &path).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        path
+    };
+    std::fs::set_permissions(&scratch.0, PermissionsExt::from_mode(0o755)).unwrap();
+    // Copies: another user may not get to where these were built.
+    let launcher = place(Path::new(env!("CARGO_BIN_EXE_casemate")), "casemate", 0o755);
+    let library = place(&LIBRARY, "libcasemate.so", 0o755);
+    let program = place(&subject(), "subject", 0o111);
+    // SAFETY: returns a number.
+    let root = unsafe { libc::getuid() } == 0;
+    let said = |status| {
+        let mut command = std::process::Command::new(&launcher);
+        command.arg("run").arg("--lib").arg(&library).arg("--").arg(&program).args(["exit", "7"]);
+        if root {
+            command.uid(65534).gid(65534);
+        }
+        let ended = Run::of(command);
+        assert_eq!(ended.output.status.code(), Some(status), "{}", ended.said);
+        ended.said
+    };
+    said(7);
+    let mode = if root {
+        0o4111
+    } else if let Some(group) = other_group() {
+        std::os::unix::fs::chown(&program, None, Some(group)).unwrap();
+        0o2111
+    } else {
+        println!("skipped: neither root nor in a second group");
+        return;
+    };
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(mode)).unwrap();
+    assert!(said(125).contains("gains privileges"));
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn records(program: &Path, user: Option<u32>) -> (String, usize) {
 }
 
 /// A group of this process other than its own.
-fn other_group() -> Option<u32> {
+pub fn other_group() -> Option<u32> {
     let mut groups = [0; 256];
     // SAFETY: as many as there is room for; otherwise numbers.
     unsafe {

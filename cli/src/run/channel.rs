@@ -47,10 +47,11 @@ impl Channel {
 /// The library before all that is preloaded already, other Casemates left out.
 fn preload(library: &Path, before: Option<OsString>) -> Result<OsString, Failure> {
     let path = library.as_os_str().as_bytes();
-    // The dynamic loader takes both for separators and knows no escape.
-    if path.iter().any(|byte| matches!(byte, b' ' | b':' | b'\n' | b'\t')) {
+    // The dynamic loader takes some for separators, a `$` for the start of a name that it replaces,
+    // and knows no escape.
+    if path.iter().any(|byte| matches!(byte, b' ' | b':' | b'\n' | b'\t' | b'$')) {
         return Err(Failure::new(format!(
-            "{}: LD_PRELOAD cannot hold a path with blanks or colons; name a copy or a link \
+            "{}: LD_PRELOAD cannot hold a path with blanks, colons or dollar signs; name a copy \
              elsewhere with --lib",
             library.display()
         )));
@@ -85,8 +86,8 @@ mod tests {
     }
 
     #[test]
-    fn separators_in_the_path_are_refused() {
-        for path in ["/my files/libcasemate.so", "/a:b/libcasemate.so"] {
+    fn what_the_loader_reads_otherwise_is_refused() {
+        for path in ["/my files/libcasemate.so", "/a:b/libcasemate.so", "/$LIB/libcasemate.so"] {
             assert!(preload(Path::new(path), None).is_err());
         }
     }

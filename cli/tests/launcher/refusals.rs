@@ -168,9 +168,12 @@ fn libraries_that_are_none() {
     std::fs::copy(&*LIBRARY, &open).unwrap();
     std::fs::set_permissions(&open, PermissionsExt::from_mode(0o666)).unwrap();
     assert!(with(&open).contains("everybody may write to it"));
-    let blank = scratch.0.join("a b.so");
-    std::fs::copy(&*LIBRARY, &blank).unwrap();
-    assert!(with(&blank).contains("blanks or colons"));
+    // The loader would look for another file, and run the program without any.
+    for name in ["a b.so", "a$LIB.so", "a${ORIGIN}.so"] {
+        let odd = scratch.0.join(name);
+        std::fs::copy(&*LIBRARY, &odd).unwrap();
+        assert!(with(&odd).contains("blanks, colons or dollar signs"));
+    }
     // And one that is.
     let good = scratch.0.join("good.so");
     std::fs::copy(&*LIBRARY, &good).unwrap();

@@ -36,10 +36,7 @@ pub fn create() -> Result<c_int, c_int> {
         return Err(errno());
     }
     // SAFETY: numbers, on the descriptor just made.
-    let sealed = unsafe {
-        libc::ftruncate(file, BYTES as libc::off_t) == 0
-            && libc::fcntl(file, libc::F_ADD_SEALS, SEALS) == 0
-    };
+    let sealed = set_length(file) && unsafe { libc::fcntl(file, libc::F_ADD_SEALS, SEALS) == 0 };
     if sealed && let Some(table) = map(file) {
         table.header.version.store(VERSION, Release);
         table.header.record_bytes.store(size_of::<Record>() as u32, Release);
@@ -52,6 +49,31 @@ pub fn create() -> Result<c_int, c_int> {
     // SAFETY: this function's own descriptor.
     unsafe { libc::close(file) };
     Err(error)
+}
+
+/// Sets the file's length. Limits of file sizes bind memory files, too: this one is raised as far as
+/// it may be for the call, and where that is not far enough the call fails with EFBIG; the SIGXFSZ
+/// that comes with it, and would end the process without a word, is ignored.
+fn set_length(file: c_int) -> bool {
+    // SAFETY: zeros are valid for these structures, which are borrowed for the calls; numbers
+    // otherwise, on the caller's descriptor.
+    unsafe {
+        let mut limit: libc::rlimit = core::mem::zeroed();
+        let mut action: libc::sigaction = core::mem::zeroed();
+        let ignore = libc::sigaction { sa_sigaction: libc::SIG_IGN, ..action };
+        libc::sigaction(libc::SIGXFSZ, &raw const ignore, &raw mut action);
+        let limited = libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) == 0;
+        let raised = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+        let limited = limited && libc::setrlimit(libc::RLIMIT_FSIZE, &raw const raised) == 0;
+        let done = libc::ftruncate(file, BYTES as libc::off_t) == 0;
+        let error = errno();
+        if limited {
+            libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit);
+        }
+        libc::sigaction(libc::SIGXFSZ, &raw const action, ptr::null_mut());
+        *libc::__errno_location() = error;
+        done
+    }
 }
 
 /// The table behind a descriptor, for good; `None` if it is anything else. Whatever the

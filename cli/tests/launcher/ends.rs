@@ -2,7 +2,7 @@
 
 use crate::setup::{Run, casemate, run, run_with, subject};
 use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Stdio;
 
 #[test]
@@ -95,4 +95,34 @@ fn the_environment_is_the_programs_but_for_two_variables() {
     let text = String::from_utf8(output.stdout).unwrap();
     let preload = text.lines().find_map(|line| line.strip_prefix("LD_PRELOAD=")).unwrap();
     assert!(preload.ends_with("/libcasemate.so:libm.so.6"), "{preload}");
+}
+
+/// The report is a file, if one in memory.
+#[test]
+fn limits_of_file_sizes() {
+    let limited = |soft, hard, arguments: &[&str]| {
+        let mut command = casemate(&["run", "--stats", "--"]);
+        command.args(arguments);
+        let limit = move || {
+            let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+            // SAFETY: the structure is borrowed for the call; async-signal-safe.
+            unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+            Ok(())
+        };
+        // SAFETY: as above.
+        unsafe { command.pre_exec(limit) };
+        Run::of(command)
+    };
+    // In blocks of 512 bytes, by a shell.
+    let ended = limited(4096, libc::RLIM_INFINITY, &["sh", "-c", "ulimit -S -f"]);
+    assert_eq!(ended.output.status.code(), Some(0), "{:?}, {}", ended.output, ended.said);
+    assert!(
+        ["8\n", "4\n"].map(str::as_bytes).contains(&&*ended.output.stdout),
+        "{:?}",
+        ended.output
+    );
+    assert!(ended.said.contains("heap report, 1 process\n"), "{}", ended.said);
+    let ended = limited(4096, 4096, &["true"]);
+    assert_eq!(ended.output.status.code(), Some(125), "{:?}", ended.output);
+    assert!(ended.said.contains("no report file: File too large"), "{}", ended.said);
 }

@@ -56,18 +56,14 @@ pub fn run(name: &str, library: Option<&Library>) -> Result<(Outcome, Option<Pro
     let launcher = env::current_exe().map_err(|error| Failure::new(error.to_string()))?;
     let mut command = Command::new(launcher);
     command.args(["misuse-program", name]).stdin(Stdio::null());
-    let channel = match library {
-        Some(library) => {
-            let channel = Channel::new()?;
-            channel.prepare(&mut command, &library.path)?;
-            Some(channel)
-        }
-        None => {
-            command.env_remove("LD_PRELOAD");
-            None
-        }
-    };
-    process::keep_open(&mut command, channel.as_ref().map(Channel::descriptor), PATIENCE);
+    let channel = library.map(|_| Channel::new()).transpose()?;
+    let mut inherited = None;
+    if let (Some(library), Some(channel)) = (library, &channel) {
+        inherited = Some((channel.descriptor(), channel.environment(&library.path)?));
+    } else {
+        command.env_remove("LD_PRELOAD");
+    }
+    process::keep_open(&mut command, inherited, PATIENCE);
     let output = command.output().map_err(|error| Failure::new(error.to_string()))?;
     let report = channel.and_then(|channel| reader::processes(channel.table()).next());
     Ok((judge(&output, report.as_ref()), report))

@@ -1,15 +1,15 @@
 //! The report's file: made, handed down by number, read.
 
 use crate::Failure;
+use crate::system::environment::Environment;
 use crate::system::process;
 use casemate_report::layout::{Table, VARIABLE};
 use casemate_report::mapping;
-use std::env;
-use std::ffi::OsString;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Command;
+
+const PRELOAD: &str = "LD_PRELOAD";
 
 /// A table and the descriptor that children inherit.
 pub struct Channel {
@@ -36,16 +36,19 @@ impl Channel {
         self.file.as_raw_fd()
     }
 
-    /// Sets the two variables.
-    pub fn prepare(&self, command: &mut Command, library: &Path) -> Result<(), Failure> {
-        command.env(VARIABLE, self.descriptor().to_string());
-        command.env("LD_PRELOAD", preload(library, env::var_os("LD_PRELOAD"))?);
-        Ok(())
+    /// The launcher's environment with the two variables set.
+    pub fn environment(&self, library: &Path) -> Result<Environment, Failure> {
+        let inherited = Environment::inherited();
+        let preloaded = preload(library, inherited.value(PRELOAD).unwrap_or_default())?;
+        inherited
+            .with(VARIABLE, self.descriptor().to_string().as_bytes())
+            .and_then(|environment| environment.with(PRELOAD, &preloaded))
+            .ok_or_else(|| Failure::new("an environment that cannot be"))
     }
 }
 
 /// The library before all that is preloaded already, other Casemates left out.
-fn preload(library: &Path, before: Option<OsString>) -> Result<OsString, Failure> {
+fn preload(library: &Path, before: &[u8]) -> Result<Vec<u8>, Failure> {
     let path = library.as_os_str().as_bytes();
     // The dynamic loader takes some for separators, a `$` for the start of a name that it replaces,
     // and knows no escape.
@@ -57,15 +60,14 @@ fn preload(library: &Path, before: Option<OsString>) -> Result<OsString, Failure
         )));
     }
     let mut value = path.to_vec();
-    let before = before.unwrap_or_default();
-    for other in before.as_bytes().split(|byte| matches!(byte, b' ' | b':')) {
+    for other in before.split(|byte| matches!(byte, b' ' | b':')) {
         let name = other.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         if !other.is_empty() && !name.starts_with(b"libcasemate") {
             value.push(b':');
             value.extend(other);
         }
     }
-    Ok(OsString::from_vec(value))
+    Ok(value)
 }
 
 #[cfg(test)]
@@ -73,8 +75,8 @@ mod tests {
     use super::*;
 
     fn joined(before: &str) -> String {
-        let value = preload(Path::new("/opt/libcasemate.so"), Some(before.into()));
-        value.ok().unwrap().into_string().unwrap()
+        let value = preload(Path::new("/opt/libcasemate.so"), before.as_bytes());
+        String::from_utf8(value.ok().unwrap()).unwrap()
     }
 
     #[test]
@@ -88,7 +90,7 @@ mod tests {
     #[test]
     fn what_the_loader_reads_otherwise_is_refused() {
         for path in ["/my files/libcasemate.so", "/a:b/libcasemate.so", "/$LIB/libcasemate.so"] {
-            assert!(preload(Path::new(path), None).is_err());
+            assert!(preload(Path::new(path), b"").is_err());
         }
     }
 }

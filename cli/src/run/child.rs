@@ -5,6 +5,7 @@
 
 use super::channel::Channel;
 use crate::report::End;
+use crate::system::environment::Environment;
 use crate::system::process::{self, Event};
 use crate::system::signals;
 use casemate_report::layout::Table;
@@ -16,14 +17,15 @@ use std::time::Duration;
 /// How often a running program is looked at for violations in one of its processes.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Runs the command to its end; `tell` is called when a violation has been found meanwhile.
+/// Runs the command, which sets no variables itself, to its end; `tell` is called when a violation has been found meanwhile.
 pub fn run(
     mut command: Command,
+    environment: Environment,
     channel: &Channel,
     mut tell: impl FnMut(&Table),
 ) -> io::Result<End> {
     let held = signals::hold_back();
-    process::prepare(&mut command, held, channel.descriptor());
+    process::prepare(&mut command, held, environment, channel.descriptor());
     let child = match command.spawn() {
         Ok(child) => child.id(),
         Err(error) => {

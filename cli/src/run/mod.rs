@@ -38,10 +38,10 @@ pub fn run(options: &options::Run) -> Result<ExitCode, Failure> {
     let channel = channel::Channel::new()?;
     let mut command = Command::new(&program);
     command.arg0(name).args(arguments);
-    channel.prepare(&mut command, &library.path)?;
+    let environment = channel.environment(&library.path)?;
 
     let mut told = words::Told::default();
-    let end = child::run(command, &channel, |found| told.explain(found, &mut output))
+    let end = child::run(command, environment, &channel, |found| told.explain(found, &mut output))
         .map_err(|error| failed_to_start(&program, &error))?;
     told.explain(channel.table(), &mut output);
     if told.count() == 0 && end.status == Status::Killed(libc::SIGSEGV) {

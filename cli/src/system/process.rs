@@ -1,6 +1,7 @@
 //! Starting the program and waiting for it.
 #![expect(unsafe_code, reason = "what the child does before it executes; waitpid")]
 
+use super::environment::Environment;
 use super::signals::Inherited;
 use libc::c_int;
 use std::ffi::CString;
@@ -31,12 +32,18 @@ pub enum Event {
     Ended(Status, u64),
 }
 
-/// Prepares the command: the child has the signals as the launcher found them, keeps `inherited`
-/// open across exec, and dies with the launcher if that is killed.
-pub fn prepare(command: &mut Command, signals: Inherited, inherited: c_int) {
+/// Prepares the command: the child has the signals as the launcher found them and this environment,
+/// keeps `inherited` open across exec, and dies with the launcher if that is killed.
+pub fn prepare(
+    command: &mut Command,
+    signals: Inherited,
+    environment: Environment,
+    inherited: c_int,
+) {
     let launcher = std::process::id();
     let before = move || {
         signals.restore();
+        environment.install();
         // SAFETY: numbers; async-signal-safe.
         unsafe {
             libc::fcntl(inherited, libc::F_SETFD, 0);
@@ -53,12 +60,13 @@ pub fn prepare(command: &mut Command, signals: Inherited, inherited: c_int) {
 }
 
 /// The same for a program whose end is waited for at once.
-pub fn keep_open(command: &mut Command, inherited: Option<c_int>, seconds: u32) {
+pub fn keep_open(command: &mut Command, inherited: Option<(c_int, Environment)>, seconds: u32) {
     let before = move || {
         // SAFETY: numbers; async-signal-safe. These programs crash on purpose: no core files.
         unsafe {
-            if let Some(file) = inherited {
-                libc::fcntl(file, libc::F_SETFD, 0);
+            if let Some((file, environment)) = &inherited {
+                libc::fcntl(*file, libc::F_SETFD, 0);
+                environment.install();
             }
             let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             libc::setrlimit(libc::RLIMIT_CORE, &raw const none);

@@ -1,9 +1,13 @@
 //! The launcher ends as the program does.
 
-use crate::setup::{Run, casemate, run, run_with, subject};
+use crate::setup::{LIBRARY, Run, casemate, run, run_with, subject};
+use std::ffi::{CStr, CString};
 use std::io::Write;
+use std::iter;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::ptr;
 
 #[test]
 fn statuses_are_passed_on() {
@@ -95,6 +99,41 @@ fn the_environment_is_the_programs_but_for_two_variables() {
     let text = String::from_utf8(output.stdout).unwrap();
     let preload = text.lines().find_map(|line| line.strip_prefix("LD_PRELOAD=")).unwrap();
     assert!(preload.ends_with("/libcasemate.so:libm.so.6"), "{preload}");
+}
+
+/// Order, names that are there twice, entries without a `=`: all but the two variables.
+#[test]
+fn the_environment_is_handed_on_as_it_was() {
+    let given = [c"Z=z", c"A=1", c"LD_PRELOAD=", c"none", c"A=2", c"LD_PRELOAD=", c"=x=y", c"B=b"];
+    let command = casemate(&["run", "--", "/bin/cat", "/proc/self/environ"]);
+    let ended = Run::of(with_environment(command, &given));
+    let text = String::from_utf8(ended.output.stdout).unwrap();
+    let entries: Vec<_> = text.split_terminator('\0').collect();
+    let preloaded = format!("LD_PRELOAD={}", LIBRARY.canonicalize().unwrap().display());
+    let Some((report, rest)) = entries.split_last() else { panic!("{}", ended.said) };
+    assert_eq!(rest, ["Z=z", "A=1", &preloaded, "none", "A=2", "=x=y", "B=b"], "{}", ended.said);
+    assert!(report.starts_with("CASEMATE_REPORT="), "{report}");
+}
+
+/// The command with an environment that `std` cannot make.
+fn with_environment(command: Command, entries: &[&'static CStr]) -> Command {
+    let texts = iter::once(command.get_program()).chain(command.get_args());
+    let texts: Vec<_> = texts.map(|text| CString::new(text.as_bytes()).unwrap()).collect();
+    let entries = entries.to_vec();
+    let mut starter = Command::new(command.get_program());
+    let execute = move || {
+        let array = |texts: &mut dyn Iterator<Item = *const libc::c_char>| {
+            texts.chain(iter::once(ptr::null())).collect::<Vec<_>>()
+        };
+        let arguments = array(&mut texts.iter().map(|text| text.as_ptr()));
+        let environment = array(&mut entries.iter().map(|text| text.as_ptr()));
+        // SAFETY: C strings and arrays that end with a null, all borrowed for the call.
+        unsafe { libc::execve(arguments[0], arguments.as_ptr(), environment.as_ptr()) };
+        Err(std::io::Error::last_os_error())
+    };
+    // SAFETY: allocates in the child, which the C library allows in spite of the test's other threads.
+    unsafe { starter.pre_exec(execute) };
+    starter
 }
 
 /// The report is a file, if one in memory.

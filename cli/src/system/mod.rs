@@ -4,3 +4,4 @@ pub mod environment;
 pub mod limits;
 pub mod process;
 pub mod signals;
+pub mod streams;

@@ -3,6 +3,7 @@
 
 use super::environment::Environment;
 use super::signals::Inherited;
+use super::streams;
 use libc::c_int;
 use std::ffi::CString;
 use std::io;
@@ -32,8 +33,8 @@ pub enum Event {
     Ended(Status, u64),
 }
 
-/// Prepares the command: the child has the signals as the launcher found them and this environment,
-/// keeps `inherited` open across exec, and dies with the launcher if that is killed.
+/// Prepares the command: the child has signals and closed streams as the launcher found them and this
+/// environment, keeps `inherited` open across exec, and dies with the launcher if that is killed.
 pub fn prepare(
     command: &mut Command,
     signals: Inherited,
@@ -43,6 +44,7 @@ pub fn prepare(
     let launcher = std::process::id();
     let before = move || {
         signals.restore();
+        streams::restore();
         environment.install();
         // SAFETY: numbers; async-signal-safe.
         unsafe {

@@ -37,6 +37,22 @@ fn standard_streams_are_the_programs_own() {
 }
 
 #[test]
+fn closed_streams_stay_closed() {
+    let which = "for i in 0 1 2; do [ ! -e /proc/self/fd/$i ] || echo $i; done";
+    let mut command = casemate(&["run", "--", "sh", "-c", which]);
+    // SAFETY: numbers; async-signal-safe.
+    let close = || unsafe {
+        libc::close(0);
+        libc::close(2);
+        Ok(())
+    };
+    // SAFETY: as above.
+    unsafe { command.pre_exec(close) };
+    let ended = Run::of(command);
+    assert_eq!(ended.output.stdout, b"1\n", "{:?}", ended.output);
+}
+
+#[test]
 fn programs_that_are_not_there_or_not_programs() {
     for (program, status, words) in [
         ("no-such-program-anywhere", 127, "no such program in PATH"),

@@ -79,7 +79,10 @@ Refused: static executables, programs that gain privileges when executed (setuid
 capabilities), programs for another processor, programs linked with another libc than the library.
 
 A program that closes inherited descriptors before it executes another hides that one from the \
-report; its heap is protected all the same.";
+report; its heap is protected all the same.
+
+A signal sent to the whole process group, other than by the terminal's keys, reaches the program \
+twice: by itself and passed on.";
 
 /// See [`Command::Run`].
 #[derive(Args)]

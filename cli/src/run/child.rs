@@ -1,7 +1,9 @@
 //! Starting the program, passing signals on, and waiting for its end.
 //!
 //! The program stays in the launcher's process group, so the terminal's keys reach both of them:
-//! those the launcher does not pass on. When a key stopped the program, the launcher stops too.
+//! those the launcher does not pass on. When a key stopped the program, the launcher stops too. What
+//! others send to the group looks like what they send to the launcher, so the program has it twice: to
+//! pass on too little would be worse.
 
 use super::channel::Channel;
 use crate::report::End;

@@ -61,7 +61,8 @@ pub unsafe extern "C" fn reallocarray(object: *mut u8, count: usize, size: usize
     }
 }
 
-/// C23: frees what `malloc`, `calloc` or `realloc` gave for this size.
+/// C23: frees what `malloc`, `calloc` or `realloc` gave for this size. What has another alignment than
+/// theirs counts as another interface's.
 ///
 /// # Safety
 /// C's: `object` is null or one that its caller may free.

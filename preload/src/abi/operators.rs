@@ -2,8 +2,8 @@
 //! `size_t` is `unsigned long`.
 //!
 //! A form that names a size or an alignment is checked against the allocation. `new`, `new[]` and
-//! `malloc` are told apart: what is freed by another of them is counted, and fatal under the strict
-//! policy.
+//! `malloc` are told apart, and the aligned forms, but for alignment 16: what is freed by another of them
+//! is counted, and fatal under the strict policy.
 //!
 //! A form that C++ makes of another is served here directly, unless the program has replaced that
 //! other one: then it is called (`replaced`).
@@ -32,8 +32,8 @@ extern "C" fn allocate<const ORIGIN: u32>(size: usize) -> *mut u8 {
     HEAP.allocate(request(size, USUAL, Origin::of(ORIGIN)))
 }
 
-/// Null for an alignment that is no power of two, which for libstdc++'s own functions too is the
-/// same as no memory.
+/// Null for an alignment that is no power of two, as without memory: the new-handler is called, which
+/// libstdc++'s own functions do not do before they throw or give null.
 extern "C" fn allocate_aligned<const ORIGIN: u32>(size: usize, align: usize) -> *mut u8 {
     if align.is_power_of_two() {
         HEAP.allocate(request(size, align, Origin::of(ORIGIN)))

@@ -26,6 +26,8 @@ mod family;
 mod filter;
 mod forks;
 mod lethal;
+#[path = "../environment/limit.rs"]
+mod limit;
 mod limits;
 mod looks;
 mod misuse_pages;

@@ -4,9 +4,16 @@
 #[cfg(feature = "allocator-api2")]
 mod allocator;
 mod boxes;
+#[path = "../environment/child.rs"]
+#[expect(unsafe_code, reason = "an alarm, and what comes before exec")]
+mod child;
 mod features;
 mod forked;
 mod guarded;
+mod insists;
+#[path = "../environment/limit.rs"]
+#[expect(unsafe_code, reason = "limits and capabilities are system calls")]
+mod limit;
 mod memory;
 mod model;
 mod password;

@@ -23,8 +23,9 @@ pub(super) struct Place {
     bytes: usize,
     /// The process that has the memory.
     epoch: u32,
-    /// Forked children have a copy.
-    shared: bool,
+    /// What the memory was asked for with, or what is to come is: it goes where the place goes, so
+    /// that no conversion between types loses what its maker insists on.
+    policy: Policy,
 }
 
 // SAFETY: the memory belongs to no thread, and the functions that it is given back to may be called
@@ -34,25 +35,26 @@ unsafe impl Send for Place {}
 unsafe impl Sync for Place {}
 
 impl Place {
-    /// No memory, at an address with the alignment of `T`.
-    pub(super) const fn none<T>() -> Place {
-        Place { at: NonNull::<T>::dangling().cast(), bytes: 0, epoch: 0, shared: false }
+    /// No memory, at an address with the alignment of `T`; what comes is asked for with `policy`.
+    pub(super) const fn none<T>(policy: &Policy) -> Place {
+        Place { at: NonNull::<T>::dangling().cast(), bytes: 0, epoch: 0, policy: *policy }
     }
 
     /// Zeroed memory for `layout`.
     pub(super) fn new(layout: Layout, policy: &Policy) -> Result<Place, SecureError> {
         if layout.size() == 0 {
             let at = nothing(layout);
-            return Ok(Place { at, bytes: 0, epoch: 0, shared: false });
+            return Ok(Place { at, bytes: 0, epoch: 0, policy: *policy });
         }
         let epoch = epoch()?;
         let memory = safe_alloc_with(layout, policy)?;
-        Ok(Place {
-            at: memory.cast(),
-            bytes: layout.size(),
-            epoch,
-            shared: policy.is_shared_with_children(),
-        })
+        Ok(Place { at: memory.cast(), bytes: layout.size(), epoch, policy: *policy })
+    }
+
+    /// What the memory was asked for with.
+    #[inline]
+    pub(super) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The first byte; dangling if there is none.
@@ -78,19 +80,19 @@ impl Place {
 
     #[cold]
     fn check_child(&self) -> Result<(), SecureError> {
-        if self.shared && safe_query(self.at.as_ptr()).is_some() {
+        if self.policy.is_shared_with_children() && safe_query(self.at.as_ptr()).is_some() {
             return Ok(());
         }
         Err(SecureError::new(ErrorKind::Inherited))
     }
 
     /// Moves to memory for `layout`, which may be larger or smaller: what fits is copied, the rest
-    /// is zero, and the old memory is wiped. On an error everything is as before.
+    /// is zero, and the old memory is wiped. The policy stays. On an error everything is as before.
     ///
     /// The memory must be readable.
-    pub(super) fn resize(&mut self, layout: Layout, policy: &Policy) -> Result<(), SecureError> {
+    pub(super) fn resize(&mut self, layout: Layout) -> Result<(), SecureError> {
         if self.bytes == 0 || layout.size() == 0 {
-            *self = Place::new(layout, policy)?;
+            *self = Place::new(layout, &self.policy)?;
             return Ok(());
         }
         self.check()?;

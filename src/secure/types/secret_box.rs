@@ -103,6 +103,11 @@ impl<T: ?Sized> SecretBox<T> {
         (this.value, unsafe { core::ptr::read(&this.place) })
     }
 
+    /// The policy that the memory was asked for with.
+    pub(super) fn policy(&self) -> &Policy {
+        self.place.policy()
+    }
+
     /// The value's place, for reading and writing.
     #[cfg(feature = "shielded")]
     pub(super) fn pointer(&self) -> NonNull<T> {
@@ -284,14 +289,14 @@ impl<T> SecretBox<MaybeUninit<T>> {
 impl<T: Copy> SecretBox<T> {
     /// A second box with the same value, copied from one secret memory to the other.
     ///
-    /// The copy has the default policy. For a `T` that is not `Copy`, and so has parts elsewhere
+    /// The copy has the same policy. For a `T` that is not `Copy`, and so has parts elsewhere
     /// or a destructor: `SecretBox::try_new(secret.expose_secret().clone())`.
     ///
     /// # Errors
     /// If there is no memory; in a forked child.
     pub fn try_clone(&self) -> Result<SecretBox<T>, SecureError> {
         let from = self.try_expose_secret()?;
-        let made = SecretBox::<T>::try_new_uninit_with(&Policy::best_effort())?;
+        let made = SecretBox::<T>::try_new_uninit_with(self.place.policy())?;
         // SAFETY: two different places for a `T`, which is `Copy`; then the new one is initialised.
         unsafe {
             core::ptr::copy_nonoverlapping(from, made.value.cast().as_ptr(), 1);

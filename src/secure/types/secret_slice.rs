@@ -88,24 +88,24 @@ impl<T: Plain> SecretBox<[T]> {
 }
 
 impl<T: Copy> SecretBox<[T]> {
-    /// A second box with the same elements, copied from one secret memory to the other.
+    /// A second box with the same elements and policy, copied from one secret memory to the other.
     ///
     /// # Errors
     /// If there is no memory; in a forked child.
     pub fn try_clone_slice(&self) -> Result<SecretBox<[T]>, SecureError> {
-        let mut copy = SecretVec::new();
+        let mut copy = SecretVec::new_with(self.policy());
         copy.try_extend_from_slice(self.try_expose_secret()?)?;
         Ok(copy.into_boxed_slice())
     }
 }
 
 impl SecretBox<str> {
-    /// A second box with the same text, copied from one secret memory to the other.
+    /// A second box with the same text and policy, copied from one secret memory to the other.
     ///
     /// # Errors
     /// If there is no memory; in a forked child.
     pub fn try_clone_str(&self) -> Result<SecretBox<str>, SecureError> {
-        let mut copy = SecretString::new();
+        let mut copy = SecretString::new_with(self.policy());
         copy.try_push_str(self.try_expose_secret()?)?;
         Ok(copy.into_boxed_str())
     }

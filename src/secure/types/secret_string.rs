@@ -296,7 +296,7 @@ impl SecretString {
         self.bytes.clear();
     }
 
-    /// A second string with the same text, copied from one secret memory to the other.
+    /// A second string with the same text and policy, copied from one secret memory to the other.
     ///
     /// # Errors
     /// If there is no memory; in a forked child.

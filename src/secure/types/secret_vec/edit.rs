@@ -186,7 +186,7 @@ impl<T> SecretVec<T> {
         assert!(at <= self.len, "index {at} is beyond the length {}", self.len);
         self.place.check()?;
         let count = self.len - at;
-        let mut other = SecretVec::try_with_capacity_and_policy(count, &self.policy)?;
+        let mut other = SecretVec::try_with_capacity_and_policy(count, self.place.policy())?;
         // SAFETY: `other` has room for `count` elements, which leave this vector: they are no
         // longer counted here and their places are wiped.
         unsafe {
@@ -232,7 +232,7 @@ impl<T: Copy> SecretVec<T> {
     /// # Errors
     /// If there is no memory; in a forked child.
     pub fn try_clone(&self) -> Result<SecretVec<T>, SecureError> {
-        let mut copy = SecretVec::try_with_capacity_and_policy(self.len, &self.policy)?;
+        let mut copy = SecretVec::try_with_capacity_and_policy(self.len, self.place.policy())?;
         copy.try_extend_from_slice(self.try_expose_secret()?)?;
         Ok(copy)
     }

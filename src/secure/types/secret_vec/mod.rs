@@ -57,7 +57,6 @@ pub struct SecretVec<T> {
     place: Place,
     /// How many elements there are, from the start of `place`.
     len: usize,
-    policy: Policy,
     owns: PhantomData<T>,
 }
 
@@ -71,7 +70,7 @@ impl<T> SecretVec<T> {
     /// An empty vector without memory; what it takes later has the protections of `policy`.
     #[must_use]
     pub fn new_with(policy: &Policy) -> SecretVec<T> {
-        SecretVec { place: Place::none::<T>(), len: 0, policy: *policy, owns: PhantomData }
+        SecretVec { place: Place::none::<T>(policy), len: 0, owns: PhantomData }
     }
 
     /// An empty vector with room for `capacity` elements.
@@ -105,20 +104,19 @@ impl<T> SecretVec<T> {
         Ok(made)
     }
 
-    /// Takes over memory that holds elements.
+    /// Takes over memory that holds elements, with the policy that it was asked for with.
     ///
     /// # Safety
     /// `place` has the alignment of `T` and starts with `len` initialised elements that nothing
     /// else owns; what follows them is zero.
     pub(super) unsafe fn from_parts(place: Place, len: usize) -> SecretVec<T> {
-        SecretVec { place, len, policy: Policy::best_effort(), owns: PhantomData }
+        SecretVec { place, len, owns: PhantomData }
     }
 
     /// The memory and how many elements it holds; they are not dropped.
     pub(super) fn into_parts(self) -> (Place, usize) {
         let this = core::mem::ManuallyDrop::new(self);
-        // SAFETY: `this` is not used or dropped again, so its memory has one owner. (The policy
-        // has no destructor.)
+        // SAFETY: `this` is not used or dropped again, so its memory has one owner.
         (unsafe { core::ptr::read(&this.place) }, this.len)
     }
 
@@ -237,7 +235,7 @@ impl<T> SecretVec<T> {
     }
 
     fn resize_to(&mut self, capacity: usize) -> Result<(), SecureError> {
-        self.place.resize(super::array::<T>(capacity)?, &self.policy)
+        self.place.resize(super::array::<T>(capacity)?)
     }
 
     /// The first element's place; dangling and aligned if there is no memory.

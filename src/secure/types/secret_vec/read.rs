@@ -74,7 +74,7 @@ impl SecretVec<u8> {
 
     /// Reads up to 32 bytes into a place of their own and adds them; whether any came.
     fn probe(&mut self, reader: &mut impl Read) -> Result<bool, ReadError> {
-        let mut probe = SecretBox::<[u8; 32]>::try_zeroed_with(&self.policy)?;
+        let mut probe = SecretBox::<[u8; 32]>::try_zeroed_with(self.place.policy())?;
         let probe = probe.try_expose_secret_mut()?;
         let came = read(reader, probe)?;
         self.try_extend_from_slice(probe.get(..came).unwrap_or_default())?;

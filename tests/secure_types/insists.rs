@@ -1,0 +1,130 @@
+//! A policy that insists stays with its secret, whatever type that goes through: where locked memory
+//! has run out, there is an error and no secret in unlocked memory. Each case is a process of its
+//! own, in which the limit binds.
+
+use crate::child;
+use crate::limit::{expect_bound, limit};
+use casemate::secure::{
+    ErrorKind, GuardedBox, Policy, ReadError, SafeBuffer, SecretBox, SecretString, SecretVec,
+    SecureError, secure_stats,
+};
+use std::alloc::Layout;
+
+const STRICT: Policy = Policy::strict();
+const LIMIT: usize = 128 << 10;
+/// Too large for what is left once a page cannot be had any more.
+const MUCH: usize = 5000;
+
+/// Takes all that may be locked: of pages first, then of the pool.
+fn use_up() -> Vec<SafeBuffer> {
+    let mut held = Vec::new();
+    let own = STRICT.protectable();
+    for (size, policy) in [(4096, own), (1500, STRICT), (200, STRICT), (32, STRICT), (1, STRICT)] {
+        let layout = Layout::array::<u8>(size).unwrap();
+        while let Ok(buffer) = SafeBuffer::with_layout(layout, &policy) {
+            held.push(buffer);
+        }
+    }
+    held
+}
+
+fn strict_vector() -> SecretVec<u8> {
+    SecretVec::try_from_vec_with(vec![7; MUCH], &STRICT).unwrap()
+}
+
+fn strict_text() -> SecretString {
+    SecretString::try_from_string_with("x".repeat(MUCH), &STRICT).unwrap()
+}
+
+#[track_caller]
+fn refused<T>(what: Result<T, SecureError>) {
+    match what {
+        Err(error) if matches!(error.kind(), ErrorKind::LockedMemoryLimit { .. }) => {}
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it is there, unlocked: {}", secure_stats()),
+    }
+}
+
+#[test]
+fn through_boxes_and_back() {
+    child::run("insists::through_boxes_and_back", || {
+        limit(LIMIT).unwrap();
+        expect_bound(LIMIT);
+        let mut control = strict_vector();
+        let mut vector = SecretVec::from(strict_vector().into_boxed_slice());
+        let mut text = SecretString::from(strict_text().into_boxed_str());
+        let empty = SecretVec::<u8>::new_with(&STRICT).into_boxed_slice();
+        let no_text = SecretString::new_with(&STRICT).into_boxed_str();
+        let held = use_up();
+        refused(control.try_split_off(1000));
+        refused(vector.try_split_off(1000));
+        refused(vector.try_reserve(MUCH));
+        refused(vector.try_clone());
+        refused(text.try_clone());
+        refused(text.try_push_str(&"y".repeat(MUCH)));
+        refused(vector.into_boxed_slice().try_clone_slice());
+        refused(text.into_boxed_str().try_clone_str());
+        refused(SecretVec::from(empty).try_push(1));
+        refused(SecretString::from(no_text).try_push_str("y"));
+        // A vector that gave all its memory back.
+        control.clear();
+        control.try_shrink_to_fit().unwrap();
+        assert_eq!((control.capacity(), secure_stats().degraded), (0, 0));
+        let held = (held, use_up());
+        refused(control.try_push(1));
+        let mut control = SecretVec::from(control.into_boxed_slice());
+        refused(control.try_push(1));
+        drop(held);
+        control.push(1);
+        assert!(control.protections().unwrap().locked);
+    });
+}
+
+#[test]
+fn copies_of_one_value() {
+    child::run("insists::copies_of_one_value", || {
+        limit(LIMIT).unwrap();
+        expect_bound(LIMIT);
+        let key = SecretBox::try_new_with([7u8; 32], &STRICT).unwrap();
+        let guarded = GuardedBox::try_new_with([7u8; 32], &STRICT).unwrap();
+        let held = use_up();
+        refused(key.try_clone());
+        refused(key.into_slice().try_clone_slice());
+        refused(guarded.try_into_secret_box().unwrap().try_clone());
+        drop(held);
+    });
+}
+
+/// The place in which it is seen whether more follows obeys the policy, too.
+#[test]
+fn reading_on() {
+    child::run("insists::reading_on", || {
+        limit(LIMIT).unwrap();
+        expect_bound(LIMIT);
+        let mut vector = strict_vector().into_boxed_slice().into_vec();
+        let held = use_up();
+        match vector.try_read_from(&[1u8; 100][..]) {
+            Err(ReadError::Secure(error)) => refused::<()>(Err(error)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!((vector.len(), secure_stats().degraded_ever), (MUCH, 0));
+        drop(held);
+    });
+}
+
+#[test]
+fn friendly_to_hibernation_all_the_way() {
+    child::run("insists::friendly_to_hibernation_all_the_way", || {
+        let friendly = Policy::best_effort().hibernation_friendly();
+        let made = SecretVec::<u8>::try_from_vec_with(vec![7; 32], &friendly).unwrap();
+        let boxed = made.into_boxed_slice();
+        let copy = boxed.try_clone_slice().unwrap();
+        let mut vector = boxed.into_vec();
+        let tail = vector.try_split_off(3).unwrap();
+        let key = SecretBox::try_new_with([7u8; 32], &friendly).unwrap().try_clone().unwrap();
+        for seen in [copy.protections(), tail.protections(), key.protections()] {
+            assert!(!seen.unwrap().is_hidden());
+        }
+        assert_eq!(secure_stats().secret_bytes, 0);
+    });
+}

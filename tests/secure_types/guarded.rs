@@ -3,7 +3,8 @@
 use casemate::secure::{Access, ErrorKind, GuardedBox, Policy, SafeBuffer, SecretVec};
 use std::alloc::Layout;
 use std::cell::Cell;
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use crate::memory::{self, Seen};
@@ -16,15 +17,18 @@ fn access<T: ?Sized>(guarded: &GuardedBox<T>) -> Access {
 fn guards_are_counted_in_any_order() {
     let guarded = GuardedBox::<[u8; 64]>::init_with(|value| value.fill(7));
     assert_eq!(access(&guarded), Access::NoAccess);
-    let (one, two, three) = (guarded.borrow(), guarded.borrow(), guarded.borrow());
+    let one = guarded.borrow_read_only();
     assert_eq!(access(&guarded), Access::ReadOnly);
+    let (two, three) = (guarded.borrow(), guarded.borrow_read_only());
+    assert_eq!(access(&guarded), Access::ReadWrite);
     let at = one.as_ptr().expose_provenance();
     assert_eq!(memory::at(at, 64), Seen::Bytes(vec![7; 64]), "the control");
     drop(one);
     assert_eq!(*three, [7; 64]);
-    drop(three);
-    assert_eq!(*two, [7; 64]);
     drop(two);
+    assert_eq!(access(&guarded), Access::ReadOnly);
+    assert_eq!(*three, [7; 64]);
+    drop(three);
     assert_eq!(access(&guarded), Access::NoAccess);
     assert_eq!(memory::at(at, 64), Seen::Nothing);
 }
@@ -43,6 +47,30 @@ fn writing_opens_and_closes() {
     let open = guarded.try_into_secret_box().unwrap();
     assert_eq!(open.protections().unwrap().access, Access::ReadWrite);
     assert_eq!(open.expose_secret()[9_999], 2);
+}
+
+/// What a shared reference can change is open for writing.
+#[test]
+fn values_that_change_through_shared_references() {
+    crate::child::run("guarded::values_that_change_through_shared_references", || {
+        let count = GuardedBox::<[AtomicU64; 4]>::init_with(|_| ());
+        let guard = count.borrow();
+        assert_eq!(guard[3].fetch_add(7, Ordering::Relaxed), 0);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| count.borrow()[3].fetch_add(1, Ordering::Relaxed));
+            }
+        });
+        assert_eq!(guard[3].load(Ordering::Relaxed), 9);
+        drop(guard);
+        assert_eq!(access(&count), Access::NoAccess);
+        let key = GuardedBox::try_new(Mutex::new([7u8; 32])).unwrap();
+        key.borrow().lock().unwrap()[0] = 1;
+        assert_eq!(key.borrow().lock().unwrap()[..2], [1, 7]);
+        let cell = GuardedBox::try_new((Cell::new(1), [0u8; 9])).unwrap();
+        cell.borrow().0.set(2);
+        assert_eq!(cell.borrow().0.get(), 2);
+    });
 }
 
 #[test]
@@ -84,7 +112,7 @@ fn destructors_find_the_value_open() {
     // A guard that is leaked keeps it open; dropping the box is not stopped by it.
     let guarded = GuardedBox::try_new(Counted(&count, 2)).unwrap();
     std::mem::forget(guarded.borrow());
-    assert_eq!(access(&guarded), Access::ReadOnly);
+    assert_eq!(access(&guarded), Access::ReadWrite);
     drop(guarded);
     assert_eq!(count.get(), 7);
 }

@@ -130,7 +130,7 @@ impl SafeBuffer {
     /// In a forked child, where they are not; if the kernel refuses to open the pages.
     pub fn try_borrow(&self) -> Result<Opened<'_, [u8]>, SecureError> {
         // SAFETY: the bytes are initialised, and not written while `self` is shared.
-        unsafe { Opened::new(self.bytes(), &self.place) }
+        unsafe { Opened::read_only(self.bytes(), &self.place) }
     }
 
     /// Opens the bytes for reading and writing.

@@ -4,7 +4,7 @@
 use super::moved::take_over;
 use super::opened::{Opened, OpenedMut};
 use super::place::{Place, expect};
-use super::plain::{Plain, Zeroable};
+use super::plain::{Plain, PlainBytes, Zeroable};
 use super::secret_box::SecretBox;
 use crate::secure::{Access, Policy, Protections, SecureError};
 use core::fmt;
@@ -34,6 +34,11 @@ use core::ptr::NonNull;
 /// assert_eq!(key.protections().map(|has| has.access), Some(Access::NoAccess));
 /// # Ok::<(), casemate::secure::SecureError>(())
 /// ```
+///
+/// While a guard exists the pages are open for reading and writing, also that of
+/// [`borrow`](GuardedBox::borrow): `T` may be an atomic or a `Mutex`, which change through a shared
+/// reference. A key is better lent by [`borrow_read_only`](GuardedBox::borrow_read_only), which
+/// opens them for reading alone: a stray write then faults also in the meantime.
 ///
 /// A reference cannot outlive its guard, nor a guard the box:
 ///
@@ -152,7 +157,8 @@ fn close<T: ?Sized>(open: SecretBox<T>) -> Result<GuardedBox<T>, SecureError> {
 }
 
 impl<T: ?Sized> GuardedBox<T> {
-    /// Opens the value for reading.
+    /// Lends the value. Its pages are open for reading and writing: see
+    /// [`borrow_read_only`](GuardedBox::borrow_read_only).
     ///
     /// # Panics
     /// In a forked child, where the value is not; if the kernel refuses to open its pages.
@@ -161,12 +167,14 @@ impl<T: ?Sized> GuardedBox<T> {
         expect(self.try_borrow())
     }
 
-    /// Opens the value for reading.
+    /// Lends the value. Its pages are open for reading and writing: see
+    /// [`try_borrow_read_only`](GuardedBox::try_borrow_read_only).
     ///
     /// # Errors
     /// In a forked child, where the value is not; if the kernel refuses to open its pages.
     pub fn try_borrow(&self) -> Result<Opened<'_, T>, SecureError> {
-        // SAFETY: the value is initialised, and not written while `self` is shared.
+        // SAFETY: the value is initialised, and while `self` is shared only references to it are
+        // given out that are shared, too.
         unsafe { Opened::new(self.value, &self.place) }
     }
 
@@ -204,6 +212,46 @@ impl<T: ?Sized> GuardedBox<T> {
         let this = core::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is not used or dropped again, so value and memory have one owner.
         Ok(unsafe { SecretBox::from_parts(this.value, core::ptr::read(&this.place)) })
+    }
+}
+
+impl<T: ?Sized + PlainBytes> GuardedBox<T> {
+    /// Lends the value and opens its pages for reading alone: a write to them faults, until
+    /// another guard opens them for writing.
+    ///
+    /// For values of which it is known that nothing changes through a shared reference: [`Plain`]
+    /// types, slices of one, and `str`.
+    ///
+    /// ```
+    /// use casemate::secure::{Access, GuardedBox};
+    ///
+    /// let key = GuardedBox::<[u8; 32]>::random();
+    /// let guard = key.borrow_read_only();
+    /// assert_eq!(key.protections().map(|has| has.access), Some(Access::ReadOnly));
+    /// # drop(guard);
+    /// ```
+    ///
+    /// ```compile_fail,E0277
+    /// use casemate::secure::GuardedBox;
+    /// use std::sync::atomic::AtomicU64;
+    /// GuardedBox::<AtomicU64>::init_with(|_| ()).borrow_read_only(); // adding to it would fault
+    /// ```
+    ///
+    /// # Panics
+    /// In a forked child, where the value is not; if the kernel refuses to open its pages.
+    #[track_caller]
+    pub fn borrow_read_only(&self) -> Opened<'_, T> {
+        expect(self.try_borrow_read_only())
+    }
+
+    /// [`borrow_read_only`](GuardedBox::borrow_read_only).
+    ///
+    /// # Errors
+    /// In a forked child, where the value is not; if the kernel refuses to open its pages.
+    pub fn try_borrow_read_only(&self) -> Result<Opened<'_, T>, SecureError> {
+        // SAFETY: the value is initialised, and not written while `self` is shared: its type has
+        // no interior mutability.
+        unsafe { Opened::read_only(self.value, &self.place) }
     }
 }
 

@@ -2,13 +2,19 @@
 #![expect(unsafe_code, reason = "gives references to memory that a guard holds open")]
 
 use super::place::{Place, expect};
+use super::plain::PlainBytes;
 use crate::secure::{AccessGuard, SecureError};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-/// A value that is open for reading until this is dropped.
+/// A value that is lent until this is dropped.
+///
+/// Its pages are open for reading and writing, if it comes from
+/// [`GuardedBox::borrow`](super::GuardedBox::borrow): the value may be one that changes through a
+/// shared reference. From [`borrow_read_only`](super::GuardedBox::borrow_read_only) and
+/// [`SafeBuffer::borrow`](super::SafeBuffer::borrow) they are open for reading only.
 ///
 /// Any number may exist, in any threads; they are counted, and the last one closes the value. One
 /// that is leaked ([`core::mem::forget`]) leaves it open until its owner is dropped.
@@ -44,13 +50,33 @@ unsafe impl<T: ?Sized + Send> Send for OpenedMut<'_, T> {}
 unsafe impl<T: ?Sized + Sync> Sync for OpenedMut<'_, T> {}
 
 impl<'a, T: ?Sized> Opened<'a, T> {
+    /// Opens the pages for reading and writing.
+    ///
     /// # Safety
-    /// `value` is initialised, lies in `place`, and is not written while this exists.
+    /// `value` is initialised, lies in `place`, and is written through shared references alone
+    /// while this exists, by a type that allows it.
     pub(super) unsafe fn new(
         value: NonNull<T>,
         place: &'a Place,
     ) -> Result<Opened<'a, T>, SecureError> {
         // SAFETY: the place is borrowed as long as the guard exists.
+        let guard = unsafe { place.open(true)? };
+        Ok(Opened { value, place, _guard: guard, borrow: PhantomData })
+    }
+
+    /// Opens the pages for reading.
+    ///
+    /// # Safety
+    /// `value` is initialised, lies in `place`, and is not written while this exists.
+    pub(super) unsafe fn read_only(
+        value: NonNull<T>,
+        place: &'a Place,
+    ) -> Result<Opened<'a, T>, SecureError>
+    where
+        T: PlainBytes,
+    {
+        // SAFETY: the place is borrowed as long as the guard exists. Plain bytes have no interior
+        // mutability, so that no safe code writes through the `&T` that this lends.
         let guard = unsafe { place.open(false)? };
         Ok(Opened { value, place, _guard: guard, borrow: PhantomData })
     }
@@ -76,7 +102,8 @@ impl<T: ?Sized> Deref for Opened<'_, T> {
     #[track_caller]
     fn deref(&self) -> &T {
         expect(self.place.check());
-        // SAFETY: initialised, open as long as this exists, and not written meanwhile.
+        // SAFETY: initialised, open as long as this exists, for writing too unless nothing can be
+        // written through a `&T`, and written in no other way meanwhile.
         unsafe { self.value.as_ref() }
     }
 }

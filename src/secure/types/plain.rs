@@ -116,6 +116,8 @@ mod sealed {
 /// Values that can be looked at as bytes: every [`Plain`] type, slices of one, and `str`.
 ///
 /// Equality of the secret types is defined on these, in constant time.
+///
+/// None has interior mutability, so that what is lent shared may be read-only memory.
 pub trait PlainBytes: sealed::Sealed {
     /// The value's bytes in the machine's order.
     fn plain_bytes(&self) -> &[u8];

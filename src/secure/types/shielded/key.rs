@@ -41,7 +41,7 @@ pub(super) fn with_key<R>(process: u32, f: impl FnOnce(&[u8; KEY]) -> R) -> Resu
     }
     let mut key = SecretBox::<[u8; KEY]>::try_zeroed_with(&crate::secure::Policy::best_effort())?;
     let sum = key.try_expose_secret_mut()?;
-    for share in keeper.shares.try_borrow()?.iter() {
+    for share in keeper.shares.try_borrow_read_only()?.iter() {
         for (sum, byte) in sum.iter_mut().zip(share) {
             *sum ^= byte;
         }

@@ -248,6 +248,54 @@ fn a_panic_leaves_nothing() {
     });
 }
 
+/// Elements too large for registers, which are moved within a vector and out of it.
+type Block = [u8; 16 << 10];
+
+/// Bytes of the mark that an operation on a vector of such elements leaves beyond the vector's
+/// own; then wipes the stack. Called through a pointer: its frame is below this one.
+fn left_by(act: &mut dyn FnMut(&mut SecretVec<Block>)) -> usize {
+    let mut vector = SecretVec::<Block>::with_capacity(8);
+    vector.try_extend_zeroed(6).expect("memory").iter_mut().for_each(|block| SECRET.fill(block));
+    black_box(act)(&mut vector);
+    let kept = size_of_val(vector.expose_secret());
+    let found: usize = own(&SECRET).runs.iter().map(|run| run.len).sum();
+    assert!(found >= kept, "what is kept is found: {found} {kept}");
+    vector.clear();
+    with_wiped_stack_of(1 << 20, || {});
+    drop(vector);
+    nothing_of(&SECRET, "cleared");
+    found - kept
+}
+
+#[test]
+fn moving_within_a_vector_leaves_nothing() {
+    child::run("remains::moving_within_a_vector_leaves_nothing", || {
+        let control = left_by(&mut |vector| vector.expose_secret_mut().swap(0, 5));
+        println!("swapping two elements of a slice: {control} bytes are left");
+        assert!(control >= 4096, "the control: {control}");
+        let mut seen = 0;
+        let left = left_by(&mut |vector| {
+            vector.retain(|block| {
+                seen += usize::from(block[0] == SECRET.byte(0));
+                seen % 3 != 1
+            });
+        });
+        assert_eq!((seen, left), (6, 0), "retain");
+        // What is taken out comes over the stack, by one copy more or none, as the build is
+        // optimised, and is wiped there by who takes it.
+        let takes: [fn(&mut SecretVec<Block>) -> Block; 3] =
+            [|vector| vector.remove(0), |vector| vector.swap_remove(0), |vector| vector.swap_remove(5)];
+        let left = takes.map(|take| {
+            left_by(&mut |vector| {
+                let mut taken = black_box(take)(vector);
+                black_box(&mut taken).fill(0);
+            })
+        });
+        println!("remove, swap_remove: {left:?} bytes are left");
+        assert!(left[0] <= size_of::<Block>() && left[1..].iter().all(|&more| more <= left[0]));
+    });
+}
+
 /// What is closed is there for those who may read a process's memory, unless it is hidden.
 /// More than the frames of a search, which come to lie where the value was.
 const LARGE: usize = 128 << 10;

@@ -123,6 +123,52 @@ fn a_destructor_that_panics_stops_no_wiping() {
 }
 
 #[test]
+fn retaining_keeps_the_order_and_drops_once_whatever_panics() {
+    let count = Cell::new(0);
+    let make = |panics: usize| -> SecretVec<(usize, Counted<'_>)> {
+        count.set(0);
+        (0..10).map(|i| (i, Counted(&count, i == panics))).collect()
+    };
+    let numbers = |vector: &SecretVec<(usize, Counted<'_>)>| -> Vec<usize> {
+        vector.expose_secret().iter().map(|element| element.0).collect()
+    };
+    let mut vector = make(10);
+    vector.retain(|element| element.0 % 3 == 1);
+    assert_eq!((numbers(&vector), count.get()), (vec![1, 4, 7], 7));
+    vector.retain(|_| true);
+    assert_eq!((numbers(&vector), count.get()), (vec![1, 4, 7], 7));
+    vector.retain(|_| false);
+    assert_eq!((vector.len(), count.get()), (0, 10));
+    // In the question: the element in question is kept.
+    let mut vector = make(10);
+    let asked = |element: &(usize, Counted<'_>)| match element.0 {
+        4 => std::panic::resume_unwind(Box::new(())),
+        i => i % 2 == 1,
+    };
+    assert!(catch_unwind(AssertUnwindSafe(|| vector.retain(asked))).is_err());
+    assert_eq!((numbers(&vector), count.get()), (vec![1, 3, 4, 5, 6, 7, 8, 9], 2));
+    let (at, size) = (vector.expose_secret().as_ptr(), size_of::<(usize, Counted<'_>)>());
+    let behind = at.wrapping_add(8).expose_provenance();
+    assert_eq!(memory::at(behind, 2 * size), memory::Seen::Bytes(vec![0; 2 * size]));
+    drop(vector);
+    assert_eq!(count.get(), 10);
+    // In a destructor: the element is gone.
+    let mut vector = make(4);
+    let odd = |element: &(usize, Counted<'_>)| element.0 % 2 == 1;
+    assert!(catch_unwind(AssertUnwindSafe(|| vector.retain(odd))).is_err());
+    assert_eq!((numbers(&vector), count.get()), (vec![1, 3, 5, 6, 7, 8, 9], 3));
+    drop(vector);
+    assert_eq!(count.get(), 10);
+    let mut nothings: SecretVec<()> = (0..10).map(|_| ()).collect();
+    let mut left = 3;
+    nothings.retain(|()| {
+        left -= 1;
+        left >= 0
+    });
+    assert_eq!(nothings.len(), 3);
+}
+
+#[test]
 fn sizes_that_cannot_be_are_errors() {
     let mut vector = SecretVec::<u64>::new();
     assert!(vector.try_reserve(usize::MAX).is_err());

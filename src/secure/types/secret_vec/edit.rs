@@ -22,6 +22,34 @@ impl<T> Drop for WipeRemoved<'_, T> {
     }
 }
 
+/// The elements that [`retain`](SecretVec::retain) is looking at; the vector's length is zero
+/// meanwhile. When this is dropped, also by a panic, those that were not looked at move up, and the
+/// places that got free are wiped.
+struct Retain<'a, T> {
+    vector: &'a mut SecretVec<T>,
+    /// How many were kept: they are at the start.
+    kept: usize,
+    /// How many were looked at: those between are gone.
+    seen: usize,
+    /// How many there were.
+    all: usize,
+}
+
+impl<T> Drop for Retain<'_, T> {
+    fn drop(&mut self) {
+        let rest = self.all - self.seen;
+        let start = self.vector.start();
+        // SAFETY: made by `retain` only, which has checked the memory. The elements from `seen` on
+        // are initialised and move down, if at all, over what has moved or was dropped; what they
+        // leave is wiped and no longer counted.
+        unsafe {
+            core::ptr::copy(start.add(self.seen), start.add(self.kept), rest);
+            self.vector.len = self.kept + rest;
+            self.vector.wipe(self.vector.len, self.all);
+        }
+    }
+}
+
 impl<T> SecretVec<T> {
     /// Adds an element at the end, and wipes the argument's bytes.
     ///
@@ -120,11 +148,17 @@ impl<T> SecretVec<T> {
     #[track_caller]
     pub fn swap_remove(&mut self, index: usize) -> T {
         assert!(index < self.len, "index {index} is not below the length {}", self.len);
-        let last = self.len - 1;
-        self.expose_secret_mut().swap(index, last);
-        match self.pop() {
-            Some(value) => value,
-            None => unreachable!("the vector has an element: `index` is below its length"),
+        expect(self.place.check());
+        self.len -= 1;
+        // SAFETY: the element was initialised and is read once; the last one moves over it, from
+        // place to place within the vector, unless it is the last itself; the last one's place, of
+        // which there is now a copy, is wiped.
+        unsafe {
+            let at = self.start().add(index);
+            let value = at.read();
+            core::ptr::copy(self.start().add(self.len), at, 1);
+            self.wipe(self.len, self.len + 1);
+            value
         }
     }
 
@@ -158,19 +192,34 @@ impl<T> SecretVec<T> {
     /// gets free is wiped.
     ///
     /// # Panics
-    /// In a forked child; and if `keep` does, in which case some elements may not be in order, but
-    /// none is lost.
+    /// In a forked child; and if `keep` or a destructor does: the elements that were not looked at
+    /// yet are then kept, as is the one at which `keep` has panicked.
     #[track_caller]
     pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
-        let elements = self.expose_secret_mut();
-        let mut kept = 0;
-        for i in 0..elements.len() {
-            if keep(&elements[i]) {
-                elements.swap(kept, i);
-                kept += 1;
+        expect(self.place.check());
+        // Where the guard's end is never reached, elements are lost and none is dropped twice.
+        let all = core::mem::replace(&mut self.len, 0);
+        let mut retain = Retain { vector: self, kept: 0, seen: 0, all };
+        while retain.seen < all {
+            let start = retain.vector.start();
+            // SAFETY: this element is initialised and where it was: only those before have moved or
+            // were dropped. From place to place within the vector, so that no copy is elsewhere; the
+            // places differ, and the one at `kept` holds no element. What is dropped is counted as
+            // seen before.
+            unsafe {
+                let at = start.add(retain.seen);
+                if keep(&*at) {
+                    if retain.kept != retain.seen {
+                        core::ptr::copy_nonoverlapping(at, start.add(retain.kept), 1);
+                    }
+                    retain.kept += 1;
+                    retain.seen += 1;
+                } else {
+                    retain.seen += 1;
+                    at.drop_in_place();
+                }
             }
         }
-        self.truncate(kept);
     }
 
     /// Moves the elements from `at` on to a new vector with the same policy; their places are

@@ -283,6 +283,18 @@ pub unsafe fn safe_protect(ptr: NonNull<u8>, access: Access) -> Result<(), Secur
     })
 }
 
+/// [`safe_protect`] for an owner whose guards, if any are counted, were leaked: they are forgotten.
+///
+/// # Errors
+/// As there, except that no guard is in the way. Those that are counted still are then.
+///
+/// # Safety
+/// As there, and no guard of the buffer's is used or dropped after this.
+pub(super) unsafe fn protect_alone(ptr: NonNull<u8>, access: Access) -> Result<(), SecureError> {
+    let at = address(ptr);
+    with(|fixed, state| state.table(fixed).protect_alone(at, access))
+}
+
 /// What the buffer that starts at `ptr`, or that `ptr` points into, really has. `None` if there is
 /// none: for a freed buffer, a foreign pointer, and in a forked child for the parent's buffers.
 ///

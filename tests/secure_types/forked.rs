@@ -99,6 +99,26 @@ fn inherited_handles_are_errors_and_drop_quietly() {
 }
 
 #[test]
+fn a_conversion_that_fails_gives_back_what_it_was_given() {
+    if !alone("forked::a_conversion_that_fails_gives_back_what_it_was_given") {
+        return;
+    }
+    let guarded = GuardedBox::<[u8; 32]>::init_with(|value| value.fill(2));
+    let code = in_child(|| {
+        let failed = guarded.try_into_secret_box().unwrap_err();
+        assert_eq!(failed.error().kind(), ErrorKind::Inherited);
+        let text = "the secure buffer belongs to the parent process and is not here";
+        assert_eq!(failed.to_string(), text);
+        assert!(format!("{failed:?}").starts_with("IntoSecretBoxError(SecureError"));
+        let (kept, error) = failed.into_parts();
+        assert_eq!(kept.try_borrow().map(drop).unwrap_err(), error);
+        let again: casemate::secure::SecureError = kept.try_into_secret_box().unwrap_err().into();
+        assert_eq!(again, error);
+    });
+    assert_eq!(code, 0);
+}
+
+#[test]
 fn the_parent_keeps_what_it_has() {
     if !alone("forked::the_parent_keeps_what_it_has") {
         return;

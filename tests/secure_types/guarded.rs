@@ -117,6 +117,22 @@ fn destructors_find_the_value_open() {
     assert_eq!(count.get(), 7);
 }
 
+/// Nobody can hold a guard of a box that is given away by value.
+#[test]
+fn a_leaked_guard_stops_no_conversion() {
+    for leak in [
+        |guarded: &mut GuardedBox<[u8; 64]>| std::mem::forget(guarded.borrow_read_only()),
+        |guarded: &mut GuardedBox<[u8; 64]>| std::mem::forget(guarded.borrow_mut()),
+    ] {
+        let mut guarded = GuardedBox::<[u8; 64]>::init_with(|value| value.fill(7));
+        leak(&mut guarded);
+        let mut open = guarded.try_into_secret_box().unwrap();
+        assert_eq!(open.protections().unwrap().access, Access::ReadWrite);
+        open.expose_secret_mut()[0] = 8;
+        assert_eq!(open.expose_secret()[..2], [8, 7]);
+    }
+}
+
 #[test]
 fn a_buffer_has_an_access_at_rest() {
     let mut buffer = SafeBuffer::protectable(5000).unwrap();

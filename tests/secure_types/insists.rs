@@ -128,3 +128,24 @@ fn friendly_to_hibernation_all_the_way() {
         assert_eq!(secure_stats().secret_bytes, 0);
     });
 }
+
+/// What could not be converted for want of memory is still there.
+#[cfg(feature = "shielded")]
+#[test]
+fn a_shielded_value_that_cannot_be_opened_is_kept() {
+    use casemate::secure::{ShieldError, Shielded};
+    child::run("insists::a_shielded_value_that_cannot_be_opened_is_kept", || {
+        limit(LIMIT).unwrap();
+        expect_bound(LIMIT);
+        let shielded = Shielded::with_policy(strict_vector().into_boxed_slice(), &STRICT).unwrap();
+        let held = use_up();
+        let failed = shielded.try_into_secret_box().unwrap_err();
+        match *failed.error() {
+            ShieldError::Secure(error) => refused::<()>(Err(error)),
+            other => panic!("{other}"),
+        }
+        drop(held);
+        let opened = failed.into_inner().try_into_secret_box().unwrap();
+        assert!(opened == [7; MUCH][..]);
+    });
+}

@@ -42,9 +42,15 @@ impl Table<'_> {
         if self.entry(number).is_some_and(|entry| entry.readers + entry.writers != 0) {
             return fail(ErrorKind::Borrowed);
         }
+        self.protect_alone(at, access)
+    }
+
+    /// Sets the access; guards that are counted are forgotten.
+    pub fn protect_alone(&mut self, at: usize, access: Access) -> Result<(), SecureError> {
+        let number = self.live(at)?;
         self.set_now(number, access)?;
         if let Some(entry) = self.entry_mut(number) {
-            entry.rest = access;
+            (entry.rest, entry.readers, entry.writers) = (access, 0, 0);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Layer: faces. One value in secret memory that is inaccessible while nobody uses it.
 #![expect(unsafe_code, reason = "closes memory that it owns, and opens it for guards")]
 
+use super::into_error::IntoSecretBoxError;
 use super::moved::take_over;
 use super::opened::{Opened, OpenedMut};
 use super::place::{Place, expect};
@@ -202,13 +203,16 @@ impl<T: ?Sized> GuardedBox<T> {
         self.place.protections()
     }
 
-    /// Opens the value for good.
+    /// Opens the value for good. Guards that were leaked are forgotten.
     ///
     /// # Errors
-    /// In a forked child; if the kernel refuses to open its pages.
-    pub fn try_into_secret_box(self) -> Result<SecretBox<T>, SecureError> {
-        // SAFETY: allows more than before.
-        unsafe { self.place.protect(Access::ReadWrite)? };
+    /// In a forked child; if the kernel refuses to open its pages. The error has the box.
+    pub fn try_into_secret_box(self) -> Result<SecretBox<T>, IntoSecretBoxError<GuardedBox<T>>> {
+        // SAFETY: the box came by value, so no guard can be used or dropped any more; and what is
+        // allowed is more than before.
+        if let Err(error) = unsafe { self.place.protect_alone(Access::ReadWrite) } {
+            return Err(IntoSecretBoxError::new(self, error));
+        }
         let this = core::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is not used or dropped again, so value and memory have one owner.
         Ok(unsafe { SecretBox::from_parts(this.value, core::ptr::read(&this.place)) })

@@ -7,6 +7,7 @@
 //! | `secret_box`, `in_place`, `secret_slice` | one value; how it is made where it stays; a slice or text of fixed length |
 //! | `secret_vec/`, `secret_string` | what grows |
 //! | `guarded_box`, `buffer`, `opened` | no access at rest, and the guards that open it |
+//! | `into_error` | a conversion that failed gives back what it was given |
 //! | `shielded/` | encrypted at rest |
 //! | `safe_alloc` | an allocator for collections |
 //! | `password`, `read_error` | asking at a terminal |
@@ -17,6 +18,7 @@ mod buffer;
 mod equal;
 mod guarded_box;
 mod in_place;
+mod into_error;
 mod moved;
 mod opened;
 mod password;
@@ -39,6 +41,7 @@ mod with_serde;
 pub use buffer::SafeBuffer;
 pub use equal::constant_time_eq;
 pub use guarded_box::GuardedBox;
+pub use into_error::IntoSecretBoxError;
 pub use opened::{Opened, OpenedMut};
 pub use password::MAX_PASSWORD;
 pub use plain::{Plain, PlainBytes, Zeroable};

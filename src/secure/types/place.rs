@@ -3,6 +3,7 @@
 //! Everything that this folder asks of the functions below it is asked here.
 #![expect(unsafe_code, reason = "owns an allocation and frees it")]
 
+use crate::secure::calls::protect_alone;
 use crate::secure::fork::epoch;
 use crate::secure::{
     Access, AccessGuard, ErrorKind, Policy, Protections, SecureError, safe_alloc_with, safe_free,
@@ -115,6 +116,21 @@ impl Place {
         self.check()?;
         // SAFETY: `at` is a live allocation of ours; the caller's for what is borrowed.
         unsafe { safe_protect(self.at, access) }
+    }
+
+    /// Changes what may be done with the memory, and forgets all guards.
+    ///
+    /// # Safety
+    /// As for [`protect`](Place::protect); and guards that there were have been leaked: none is
+    /// used or dropped after this.
+    pub(super) unsafe fn protect_alone(&self, access: Access) -> Result<(), SecureError> {
+        if self.bytes == 0 {
+            return Ok(());
+        }
+        self.check()?;
+        // SAFETY: `at` is a live allocation of ours; the caller's for what is borrowed and for
+        // guards.
+        unsafe { protect_alone(self.at, access) }
     }
 
     /// Holds the memory open for reading, or for reading and writing.

@@ -12,6 +12,7 @@ extern crate std;
 mod cipher;
 mod key;
 
+use super::into_error::IntoSecretBoxError;
 use super::place::expect;
 use super::plain::{Plain, PlainBytes, bytes_mut};
 use super::secret_box::SecretBox;
@@ -216,11 +217,23 @@ impl<T: ?Sized + Shieldable> Shielded<T> {
         Ok(ShieldedRefMut { owner: self, value, borrow: PhantomData })
     }
 
-    /// The value, decrypted for good.
+    /// The value, decrypted for good. Guards that were leaked are forgotten.
     ///
     /// # Errors
-    /// [`ShieldError::Tampered`]; if there is no secret memory; in a forked child.
-    pub fn try_into_secret_box(self) -> Result<SecretBox<T>, ShieldError> {
+    /// [`ShieldError::Tampered`]; if there is no secret memory; in a forked child. The error has
+    /// the shielded value, which can still be opened when there is memory.
+    #[expect(clippy::result_large_err, reason = "the error is no larger than what it gives back")]
+    pub fn try_into_secret_box(
+        mut self,
+    ) -> Result<SecretBox<T>, IntoSecretBoxError<Shielded<T>, ShieldError>> {
+        match self.take_out() {
+            Ok(value) => Ok(value),
+            Err(error) => Err(IntoSecretBoxError::new(self, error)),
+        }
+    }
+
+    /// Decrypts the value and takes it out; on an error it stays in.
+    fn take_out(&mut self) -> Result<SecretBox<T>, ShieldError> {
         self.check()?;
         let mut state = self.lock();
         state.enter(self.process, &self.policy)?;

@@ -103,12 +103,41 @@ fn reading_on() {
         expect_bound(LIMIT);
         let mut vector = strict_vector().into_boxed_slice().into_vec();
         let held = use_up();
-        match vector.try_read_from(&[1u8; 100][..]) {
+        let source = [1u8; 100];
+        let mut rest = &source[..];
+        match vector.try_read_from(&mut rest) {
             Err(ReadError::Secure(error)) => refused::<()>(Err(error)),
             other => panic!("{other:?}"),
         }
+        assert_eq!(rest.len(), 100, "nothing was read into a place that is not to be had");
         assert_eq!((vector.len(), secure_stats().degraded_ever), (MUCH, 0));
         drop(held);
+    });
+}
+
+/// Where memory for as much again is not to be had, less is taken; in the end one byte is lost.
+#[test]
+fn reading_up_to_the_limit() {
+    child::run("insists::reading_up_to_the_limit", || {
+        limit(LIMIT).unwrap();
+        expect_bound(LIMIT);
+        // The place for a byte is in a chunk of the pool.
+        let pool = SecretBox::try_new_with([1u8], &STRICT).unwrap();
+        let room = LIMIT - secure_stats().locked_bytes;
+        let begin = room / 3;
+        let mut vector = SecretVec::try_with_capacity_and_policy(begin, &STRICT).unwrap();
+        let source: Vec<u8> = (0..LIMIT).map(|i| (i % 251) as u8).collect();
+        let mut rest = &source[..];
+        match vector.try_read_from(&mut rest) {
+            Err(ReadError::Secure(error)) => refused::<()>(Err(error)),
+            other => panic!("{other:?}"),
+        }
+        println!("{} bytes in {room}, from {begin}", vector.len());
+        assert!(vector.len() > begin + begin / 3, "as much as there is memory for");
+        assert_eq!(source.len() - rest.len(), vector.len() + 1);
+        assert!(vector.expose_secret() == &source[..vector.len()]);
+        assert_eq!(secure_stats().degraded_ever, 0);
+        drop(pool);
     });
 }
 

@@ -3,6 +3,7 @@
 extern crate std;
 
 use super::SecretVec;
+use crate::secure::SecureError;
 use crate::secure::types::{ReadError, SecretBox};
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -30,7 +31,8 @@ impl SecretVec<u8> {
     /// # Errors
     /// Those of the reader, except `Interrupted`, after which it is asked again; that it claims
     /// to have read more than it was asked for; that there is no memory. What came before stays in
-    /// the vector.
+    /// the vector; but where there is no memory for more, the byte by which that was found is lost
+    /// to the vector and to the reader.
     pub fn try_read_from(&mut self, mut reader: impl Read) -> Result<usize, ReadError> {
         let before = self.len();
         // A full vector is not grown only to find out that nothing follows.
@@ -39,7 +41,7 @@ impl SecretVec<u8> {
         }
         loop {
             if self.len() == self.capacity() {
-                self.try_reserve(1)?;
+                self.make_room()?;
             }
             let room = self.capacity() - self.len();
             if self.read_some(&mut reader, room)? == 0 {
@@ -72,13 +74,29 @@ impl SecretVec<u8> {
         Ok(())
     }
 
-    /// Reads up to 32 bytes into a place of their own and adds them; whether any came.
+    /// Reads a byte into a place of its own and adds it; whether one came. No more than a byte:
+    /// without memory to add it to, what came is lost.
     fn probe(&mut self, reader: &mut impl Read) -> Result<bool, ReadError> {
-        let mut probe = SecretBox::<[u8; 32]>::try_zeroed_with(self.place.policy())?;
+        let mut probe = SecretBox::<[u8; 1]>::try_zeroed_with(self.place.policy())?;
         let probe = probe.try_expose_secret_mut()?;
         let came = read(reader, probe)?;
-        self.try_extend_from_slice(probe.get(..came).unwrap_or_default())?;
+        if came > 0 {
+            self.make_room()?;
+            self.try_extend_from_slice(probe)?;
+        }
         Ok(came > 0)
+    }
+
+    /// Makes room in a full vector: for as much again, or near a limit for what there is memory
+    /// for.
+    fn make_room(&mut self) -> Result<(), SecureError> {
+        let mut made = self.try_reserve(1);
+        let mut more = self.capacity();
+        while made.is_err() && more > 1 {
+            more /= 2;
+            made = self.try_reserve_exact(more);
+        }
+        made
     }
 
     /// One read of up to `room` bytes, and at most [`CHUNK`], behind the elements; how many came.

@@ -283,8 +283,11 @@ fn moving_within_a_vector_leaves_nothing() {
         assert_eq!((seen, left), (6, 0), "retain");
         // What is taken out comes over the stack, by one copy more or none, as the build is
         // optimised, and is wiped there by who takes it.
-        let takes: [fn(&mut SecretVec<Block>) -> Block; 3] =
-            [|vector| vector.remove(0), |vector| vector.swap_remove(0), |vector| vector.swap_remove(5)];
+        let takes: [fn(&mut SecretVec<Block>) -> Block; 3] = [
+            |vector| vector.remove(0),
+            |vector| vector.swap_remove(0),
+            |vector| vector.swap_remove(5),
+        ];
         let left = takes.map(|take| {
             left_by(&mut |vector| {
                 let mut taken = black_box(take)(vector);

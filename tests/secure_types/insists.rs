@@ -178,3 +178,36 @@ fn a_shielded_value_that_cannot_be_opened_is_kept() {
         assert!(opened == [7; MUCH][..]);
     });
 }
+
+#[cfg(feature = "shielded")]
+#[test]
+fn the_key_of_shielded_values() {
+    use casemate::secure::{ShieldError, Shielded};
+    child::run("insists::the_key_of_shielded_values", || {
+        let friendly = Policy::best_effort().hibernation_friendly();
+        let value = SecretBox::try_new_with([7u8; 32], &friendly).unwrap();
+        let shielded = Shielded::with_policy(value, &friendly).unwrap();
+        assert_eq!(*shielded.try_borrow().unwrap(), [7; 32]);
+        assert_eq!(secure_stats().secret_bytes, 0, "the machine can hibernate");
+        limit(LIMIT).unwrap();
+        expect_bound(LIMIT);
+        let value = SecretBox::try_new_with([7u8; 32], &STRICT).unwrap();
+        let held = use_up();
+        match Shielded::with_policy(value, &STRICT) {
+            Err(ShieldError::Secure(error)) => refused::<()>(Err(error)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(secure_stats().degraded_ever, 0);
+        // Who can do without gets a key all the same.
+        let value = SecretBox::try_new_with([7u8; 32], &Policy::best_effort()).unwrap();
+        let shielded = Shielded::new(value).unwrap();
+        drop(held);
+        // And whose policy insists one of its own, which is not that.
+        let value = SecretBox::try_new_with([8u8; 32], &STRICT).unwrap();
+        let strict = Shielded::with_policy(value, &STRICT).unwrap();
+        assert_eq!(
+            (*shielded.try_borrow().unwrap(), *strict.try_borrow().unwrap()),
+            ([7; 32], [8; 32])
+        );
+    });
+}

@@ -5,7 +5,7 @@ extern crate alloc;
 use super::key::with_key;
 use crate::os::{Linux, Os};
 use crate::secure::types::with_wiped_stack_of;
-use crate::secure::{ErrorKind, SecureError};
+use crate::secure::{ErrorKind, Policy, SecureError};
 use alloc::boxed::Box;
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::aead::inout::InOutBuf;
@@ -56,9 +56,14 @@ impl Sealed {
         place
     }
 
-    /// Encrypts a value of this length with the process's key and a fresh nonce. On an error
-    /// what was sealed before can still be opened.
-    pub(super) fn seal(&mut self, process: u32, value: &[u8]) -> Result<(), SecureError> {
+    /// Encrypts a value of this length with the process's key for this policy and a fresh nonce. On
+    /// an error what was sealed before can still be opened, under the same policy.
+    pub(super) fn seal(
+        &mut self,
+        process: u32,
+        policy: &Policy,
+        value: &[u8],
+    ) -> Result<(), SecureError> {
         let mut nonce = [0; 24];
         if value.len() != self.text.len() {
             return Err(SecureError::new(ErrorKind::Layout));
@@ -68,7 +73,7 @@ impl Sealed {
         }
         let place = self.place();
         let text = &mut self.text;
-        let tag = with_key(process, |key| {
+        let tag = with_key(process, policy, |key| {
             with_wiped_stack_of(CIPHER_STACK, || {
                 let cipher = XChaCha20Poly1305::new(key.into());
                 // The lengths are equal, by the check above.
@@ -83,9 +88,14 @@ impl Sealed {
     }
 
     /// Decrypts into `value`, which is left zero if the ciphertext is not genuine.
-    pub(super) fn open(&self, process: u32, value: &mut [u8]) -> Result<(), Refusal> {
+    pub(super) fn open(
+        &self,
+        process: u32,
+        policy: &Policy,
+        value: &mut [u8],
+    ) -> Result<(), Refusal> {
         let place = self.place();
-        let opened = with_key(process, |key| {
+        let opened = with_key(process, policy, |key| {
             with_wiped_stack_of(CIPHER_STACK, || {
                 let cipher = XChaCha20Poly1305::new(key.into());
                 let buffer = InOutBuf::new(&self.text, value).ok()?;

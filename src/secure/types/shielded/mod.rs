@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod` | the type and its guards |
 //! | `cipher` | one encrypted value |
-//! | `key` | the process's key, in pieces |
+//! | `key` | the process's keys, in pieces |
 #![expect(unsafe_code, reason = "gives references to a value that a count keeps in place")]
 
 extern crate std;
@@ -33,7 +33,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// many, or large, and used rarely. Who reads the process's memory through a side channel, a
 /// hardware fault or a core dump needs the ciphertext and the key. The key is the process's,
 /// random, and kept as 16 KiB of shares of which all are needed, on pages that are inaccessible
-/// while no key is put together. OpenSSH and memguard do the same. The cipher is
+/// while no key is put together. What the value's policy requires holds for the key and its shares,
+/// too, which stay until the process ends; values with other requirements have another key. OpenSSH and memguard do the same. The cipher is
 /// XChaCha20-Poly1305: a ciphertext that was changed, or copied from another value's place, is an
 /// error, not another secret. An older ciphertext of the same value, put back in its place with
 /// nonce and tag, decrypts.
@@ -166,15 +167,16 @@ impl<T: ?Sized + Shieldable> Shielded<T> {
         Shielded::with_policy(value, &Policy::best_effort())
     }
 
-    /// Encrypts a value; when it is decrypted, it has the protections of `policy`.
+    /// Encrypts a value; when it is decrypted, it has the protections of `policy`, as has the key.
     ///
     /// # Errors
-    /// If there is no secret memory; in a forked child, if the value is the parent's.
+    /// If there is no secret memory, or not that protection for the key; in a forked child, if the
+    /// value is the parent's.
     pub fn with_policy(value: SecretBox<T>, policy: &Policy) -> Result<Shielded<T>, ShieldError> {
         let process = epoch()?;
         let bytes = value.try_expose_secret()?.plain_bytes();
         let mut sealed = Sealed::room(bytes.len());
-        sealed.seal(process, bytes)?;
+        sealed.seal(process, policy, bytes)?;
         let state = Mutex::new(State { sealed, open: None, guards: 0, current: true });
         Ok(Shielded { process, policy: *policy, state })
     }
@@ -267,7 +269,7 @@ impl<T: ?Sized + Shieldable> State<T> {
             closed => {
                 let sealed = &self.sealed;
                 closed.insert(T::made(sealed.len(), policy, &mut |bytes| {
-                    Ok(sealed.open(process, bytes)?)
+                    Ok(sealed.open(process, policy, bytes)?)
                 })?)
             }
         };
@@ -278,14 +280,14 @@ impl<T: ?Sized + Shieldable> State<T> {
 
     /// A guard is gone; with the last one the value is encrypted. If that cannot be done the value
     /// stays open, unless an equal one is still sealed.
-    fn leave(&mut self, process: u32) {
+    fn leave(&mut self, process: u32, policy: &Policy) {
         self.guards = self.guards.saturating_sub(1);
         if self.guards != 0 {
             return;
         }
         let Some(value) = &self.open else { return };
         let Ok(value) = value.try_expose_secret() else { return };
-        if self.sealed.seal(process, value.plain_bytes()).is_ok() {
+        if self.sealed.seal(process, policy, value.plain_bytes()).is_ok() {
             self.current = true;
         }
         if self.current {
@@ -361,7 +363,7 @@ impl<T: ?Sized + Shieldable> DerefMut for ShieldedRefMut<'_, T> {
 impl<T: ?Sized + Shieldable> Drop for ShieldedRef<'_, T> {
     fn drop(&mut self) {
         if self.owner.check().is_ok() {
-            self.owner.lock().leave(self.owner.process);
+            self.owner.lock().leave(self.owner.process, &self.owner.policy);
         }
     }
 }
@@ -369,7 +371,7 @@ impl<T: ?Sized + Shieldable> Drop for ShieldedRef<'_, T> {
 impl<T: ?Sized + Shieldable> Drop for ShieldedRefMut<'_, T> {
     fn drop(&mut self) {
         if self.owner.check().is_ok() {
-            self.owner.lock().leave(self.owner.process);
+            self.owner.lock().leave(self.owner.process, &self.owner.policy);
         }
     }
 }

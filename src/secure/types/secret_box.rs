@@ -52,7 +52,8 @@ use core::ptr::NonNull;
 /// variable that the value came from, if it is `Copy` (it was copied and not moved); and in any
 /// case each place on the caller's stack that the compiler moved it through before the call. An
 /// optimised build makes few such moves or none, an unoptimised one makes one for nearly every
-/// expression. So prefer what makes the value where it stays: [`init_with`](SecretBox::init_with),
+/// expression, and there these functions leave one copy of their own, as do those that give a value
+/// back ([`into_inner`](SecretBox::into_inner), [`SecretVec::pop`](super::SecretVec::pop)). So prefer what makes the value where it stays: [`init_with`](SecretBox::init_with),
 /// [`random`](SecretBox::random), [`zeroed`](SecretBox::zeroed) and, for types that may not be
 /// zero, [`new_uninit`](SecretBox::new_uninit). A value that exists already is moved in by
 /// [`take_from`](SecretBox::take_from), which leaves zeros; and what a computation left on the

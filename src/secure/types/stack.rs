@@ -87,7 +87,11 @@ fn zeros(pairs: usize) {
 /// left there. It is wiped too if `f` panics.
 ///
 /// The result comes back through the caller's frame: let `f` write secrets into secret memory and
-/// return nothing of them.
+/// return nothing of them. A closure that owns a secret (`move`) has it in the caller's frame, too,
+/// and a build that is not optimised copies it there once or twice more: let it borrow.
+///
+/// Inlined, as [`wipe_stack`] is, so that nothing of `f` lies between the caller's frame and what is
+/// wiped.
 ///
 /// ```
 /// use casemate::secure::{SecretBox, with_wiped_stack};
@@ -100,12 +104,14 @@ fn zeros(pairs: usize) {
 /// });
 /// assert_eq!(key.expose_secret(), &[7; 32]);
 /// ```
+#[inline(always)]
 pub fn with_wiped_stack<R>(f: impl FnOnce() -> R) -> R {
     with_wiped_stack_of(WIPED_STACK, f)
 }
 
 /// [`with_wiped_stack`] for a computation that uses more than 64 KiB, or a thread that has less:
 /// `bytes` is how much to wipe.
+#[inline(always)]
 pub fn with_wiped_stack_of<R>(bytes: usize, f: impl FnOnce() -> R) -> R {
     struct Wipe(usize);
 
@@ -167,6 +173,20 @@ mod tests {
         wipe_stack(16 << 10);
         assert_eq!(marks_below(), 0);
         with_wiped_stack(leave_marks);
+        assert_eq!(marks_below(), 0);
+    }
+
+    /// What the closure itself holds is copied to be called, in a build that is not optimised.
+    #[test]
+    fn a_closure_that_owns_marks_leaves_none() {
+        let marks = [black_box(MARK); 512];
+        let look = move || {
+            black_box(&marks);
+        };
+        wipe_stack(32 << 10);
+        with_wiped_stack(look);
+        assert_eq!(marks_below(), 0);
+        with_wiped_stack_of(16 << 10, look);
         assert_eq!(marks_below(), 0);
     }
 

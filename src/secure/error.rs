@@ -22,7 +22,8 @@ pub enum ErrorKind {
     },
     /// This kernel, or a filter, does not give what the policy requires.
     Unsupported(Requirements),
-    /// The policy contradicts itself: a copy for children and none for them.
+    /// The policy contradicts itself: a copy for children and none for them, or `memfd_secret` that
+    /// is required and not allowed.
     Contradiction,
     /// A size or alignment that secure memory does not have: beyond 1 MiB of alignment, or beyond
     /// the address space.
@@ -105,8 +106,8 @@ impl fmt::Display for SecureError {
                 write!(f, "this system does not give what the policy requires: {missing}")
             }
             ErrorKind::Contradiction => f.write_str(
-                "the policy contradicts itself: copies for forked children are asked for and \
-                 forbidden",
+                "the policy contradicts itself: copies for forked children, or memfd_secret, are \
+                 asked for and forbidden",
             ),
             ErrorKind::Layout => {
                 f.write_str("an alignment above 1 MiB or a size beyond the address space")

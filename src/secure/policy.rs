@@ -181,6 +181,8 @@ impl Policy {
     }
 
     /// No `memfd_secret`, so that the machine can hibernate.
+    ///
+    /// Together with [`Requirements::HIDDEN`] this contradicts itself: every allocation fails.
     #[must_use]
     pub const fn hibernation_friendly(self) -> Policy {
         Policy { memfd_secret: false, ..self }
@@ -192,10 +194,18 @@ impl Policy {
     /// are not inherited, so the child's copy is not locked (`safe_query` says so there). Such a
     /// buffer is never `memfd_secret` memory, which parent and child would share for writing.
     ///
-    /// Together with [`Requirements::NO_FORK`] this contradicts itself: every allocation fails.
+    /// Together with [`Requirements::NO_FORK`] or [`Requirements::HIDDEN`] this contradicts itself:
+    /// every allocation fails.
     #[must_use]
     pub const fn share_with_children(self) -> Policy {
         Policy { share: true, memfd_secret: false, ..self }
+    }
+
+    /// Whether it requires what it excludes.
+    pub(super) const fn contradicts_itself(&self) -> bool {
+        let copies = self.share && self.require.has(Requirements::NO_FORK);
+        let hidden = !self.memfd_secret && self.require.has(Requirements::HIDDEN);
+        copies || hidden
     }
 
     /// This policy, insisting on more.

@@ -78,8 +78,13 @@ fn impossible_layouts_are_errors() {
     }
     let both = Policy::require(Requirements::NO_FORK).share_with_children();
     assert_eq!(kind(32, 1, &both), ErrorKind::Contradiction);
-    let hidden = Policy::require(Requirements::HIDDEN).hibernation_friendly();
-    assert_eq!(kind(32, 1, &hidden), ErrorKind::Unsupported(Requirements::HIDDEN));
+    let hidden =
+        Policy::require(Requirements::HIDDEN | Requirements::LOCKED | Requirements::CANARY);
+    for policy in [hidden.hibernation_friendly(), hidden.share_with_children()] {
+        for policy in [policy, policy.protectable()] {
+            assert_eq!(kind(32, 1, &policy), ErrorKind::Contradiction);
+        }
+    }
     secure_verify().expect("every invariant");
 }
 

@@ -84,7 +84,7 @@ pub fn make(
 ) -> Result<Made, SecureError> {
     let policy = &wanted.policy;
     let require = policy.requirements();
-    if policy.is_shared_with_children() && require.has(Requirements::NO_FORK) {
+    if policy.contradicts_itself() {
         return Err(SecureError::new(ErrorKind::Contradiction));
     }
     if require.has(Requirements::SEALED) && !fixed.is_sealed() {

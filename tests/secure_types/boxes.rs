@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "promises about types of the test's own")]
 
 use crate::memory;
-use casemate::secure::{Policy, Requirements, SecretBox, SecretSlice, SecureError};
+use casemate::secure::{Policy, Requirements, SecretBox, SecretSlice, SecretVec, SecureError};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -177,6 +177,10 @@ fn equality_debug_and_zeroize() {
     assert!(slice == [1u8, 2, 3][..] && slice == slice.try_clone_slice().unwrap());
     let text = SecretBox::<str>::from("text".to_owned().into_boxed_str());
     assert!(text == *"text" && text == text.try_clone_str().unwrap());
+    // Elements of no bytes: as many of them or not.
+    let [one, two] = [1, 2].map(|count| SecretVec::from(vec![[0u8; 0]; count]));
+    assert!(one != two && one == [[]][..] && one == one.try_clone().unwrap());
+    assert!(one.into_boxed_slice() != two.into_boxed_slice());
 }
 
 #[test]
@@ -215,7 +219,7 @@ fn uninitialised_memory_is_filled_by_hand() {
 #[cfg(feature = "subtle")]
 #[test]
 fn subtle_compares_them() {
-    use casemate::secure::{SecretString, SecretVec};
+    use casemate::secure::SecretString;
     use subtle::ConstantTimeEq;
 
     let (a, b) = (SecretBox::new([1u8; 32]), SecretBox::new([1u8; 32]));

@@ -121,12 +121,21 @@ mod sealed {
 pub trait PlainBytes: sealed::Sealed {
     /// The value's bytes in the machine's order.
     fn plain_bytes(&self) -> &[u8];
+
+    /// How many elements there are: where they have no bytes, those do not tell.
+    #[doc(hidden)]
+    fn plain_count(&self) -> usize;
 }
 
 impl<T: Plain> PlainBytes for T {
     #[inline]
     fn plain_bytes(&self) -> &[u8] {
         core::slice::from_ref(self).plain_bytes()
+    }
+
+    #[inline]
+    fn plain_count(&self) -> usize {
+        1
     }
 }
 
@@ -137,12 +146,22 @@ impl<T: Plain> PlainBytes for [T] {
         // and none can change while it is borrowed.
         unsafe { core::slice::from_raw_parts(self.as_ptr().cast(), size_of_val(self)) }
     }
+
+    #[inline]
+    fn plain_count(&self) -> usize {
+        self.len()
+    }
 }
 
 impl PlainBytes for str {
     #[inline]
     fn plain_bytes(&self) -> &[u8] {
         self.as_bytes()
+    }
+
+    #[inline]
+    fn plain_count(&self) -> usize {
+        self.len()
     }
 }
 

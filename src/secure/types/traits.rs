@@ -8,11 +8,16 @@ use super::secret_string::SecretString;
 use super::secret_vec::SecretVec;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+/// Whether two values have as many elements and equal bytes.
+fn same<T: ?Sized + PlainBytes>(a: &T, b: &T) -> bool {
+    a.plain_count() == b.plain_count() && constant_time_eq(a.plain_bytes(), b.plain_bytes())
+}
+
 /// In constant time, see [`constant_time_eq`]. Panics in a forked child.
 impl<T: ?Sized + PlainBytes> PartialEq for SecretBox<T> {
     #[track_caller]
     fn eq(&self, other: &SecretBox<T>) -> bool {
-        constant_time_eq(self.expose_secret().plain_bytes(), other.expose_secret().plain_bytes())
+        same(self.expose_secret(), other.expose_secret())
     }
 }
 
@@ -22,7 +27,7 @@ impl<T: ?Sized + PlainBytes + Eq> Eq for SecretBox<T> {}
 impl<T: ?Sized + PlainBytes> PartialEq<T> for SecretBox<T> {
     #[track_caller]
     fn eq(&self, other: &T) -> bool {
-        constant_time_eq(self.expose_secret().plain_bytes(), other.plain_bytes())
+        same(self.expose_secret(), other)
     }
 }
 
@@ -32,7 +37,7 @@ macro_rules! sequences {
         impl<$($generic)*> PartialEq<$other> for $own {
             #[track_caller]
             fn eq(&self, other: &$other) -> bool {
-                constant_time_eq(self.expose_secret().plain_bytes(), Expose::expose(other).plain_bytes())
+                same(self.expose_secret(), Expose::expose(other))
             }
         }
     )*};

@@ -69,6 +69,8 @@ pub struct Shielded<T: ?Sized + Shieldable> {
 /// Behind the lock of each value.
 struct State<T: ?Sized> {
     sealed: Sealed,
+    /// How many elements the value has: where they have no bytes, the length does not tell.
+    count: usize,
     /// The value, decrypted; while there are guards, or if it could not be encrypted.
     open: Option<SecretBox<T>>,
     guards: usize,
@@ -113,10 +115,10 @@ impl From<Refusal> for ShieldError {
 
 /// What can be shielded: values that are their bytes.
 pub trait Shieldable: PlainBytes {
-    /// A value of `len` bytes made by `fill`.
+    /// A value of `count` elements made by `fill`, which gets their bytes.
     #[doc(hidden)]
     fn made(
-        len: usize,
+        count: usize,
         policy: &Policy,
         fill: &mut dyn FnMut(&mut [u8]) -> Result<(), ShieldError>,
     ) -> Result<SecretBox<Self>, ShieldError>;
@@ -136,23 +138,21 @@ impl<T: Plain> Shieldable for T {
 
 impl<T: Plain> Shieldable for [T] {
     fn made(
-        len: usize,
+        count: usize,
         policy: &Policy,
         fill: &mut dyn FnMut(&mut [u8]) -> Result<(), ShieldError>,
     ) -> Result<SecretBox<[T]>, ShieldError> {
-        // Elements of no bytes: their number is not kept, and nobody can tell.
-        let count = len.checked_div(size_of::<T>()).unwrap_or(0);
         SecretBox::try_init_slice_with_policy(count, policy, |values| fill(bytes_mut(values)))
     }
 }
 
 impl Shieldable for str {
     fn made(
-        len: usize,
+        count: usize,
         policy: &Policy,
         fill: &mut dyn FnMut(&mut [u8]) -> Result<(), ShieldError>,
     ) -> Result<SecretBox<str>, ShieldError> {
-        let bytes = <[u8]>::made(len, policy, fill)?;
+        let bytes = <[u8]>::made(count, policy, fill)?;
         let text = SecretString::from_utf8(bytes.into_vec()).map_err(|_| ShieldError::Tampered)?;
         Ok(text.into_boxed_str())
     }
@@ -174,10 +174,11 @@ impl<T: ?Sized + Shieldable> Shielded<T> {
     /// value is the parent's.
     pub fn with_policy(value: SecretBox<T>, policy: &Policy) -> Result<Shielded<T>, ShieldError> {
         let process = epoch()?;
-        let bytes = value.try_expose_secret()?.plain_bytes();
+        let exposed = value.try_expose_secret()?;
+        let (bytes, count) = (exposed.plain_bytes(), exposed.plain_count());
         let mut sealed = Sealed::room(bytes.len());
         sealed.seal(process, policy, bytes)?;
-        let state = Mutex::new(State { sealed, open: None, guards: 0, current: true });
+        let state = Mutex::new(State { sealed, count, open: None, guards: 0, current: true });
         Ok(Shielded { process, policy: *policy, state })
     }
 
@@ -268,7 +269,7 @@ impl<T: ?Sized + Shieldable> State<T> {
             Some(value) => value,
             closed => {
                 let sealed = &self.sealed;
-                closed.insert(T::made(sealed.len(), policy, &mut |bytes| {
+                closed.insert(T::made(self.count, policy, &mut |bytes| {
                     Ok(sealed.open(process, policy, bytes)?)
                 })?)
             }

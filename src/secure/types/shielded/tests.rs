@@ -91,4 +91,7 @@ fn no_bytes_are_a_value_too() {
     let shielded = Shielded::new(SecretBox::<str>::default()).unwrap();
     assert!(shielded.is_empty());
     assert_eq!(&*shielded.try_borrow().unwrap(), "");
+    let elements = std::vec![[0u8; 0]; 5];
+    let shielded = Shielded::new(SecretBox::<[[u8; 0]]>::from(elements)).unwrap();
+    assert_eq!((shielded.len(), shielded.try_borrow().unwrap().len()), (0, 5));
 }

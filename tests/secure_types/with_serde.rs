@@ -34,3 +34,31 @@ fn what_does_not_fit_is_an_error() {
     assert!(serde_json::from_slice::<SecretString>(b"\"\xff\"").is_err());
     assert!(serde_json::from_value::<SecretString>("owned".into()).unwrap() == "owned");
 }
+
+#[test]
+fn errors_do_not_show_what_was_there() {
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "never read: all of them fail")]
+    struct Account {
+        password: Option<SecretString>,
+        token: Option<SecretBox<str>>,
+        seed: Option<SecretVec<u8>>,
+        key: Option<SecretBox<[u16; 2]>>,
+    }
+    for text in [
+        r#"{"password":48151623}"#,
+        r#"{"token":48151623}"#,
+        r#"{"seed":"a48151623"}"#,
+        r#"{"seed":[1,48151623]}"#,
+        r#"{"key":[1,48151623]}"#,
+        r#"{"key":"a48151623"}"#,
+    ] {
+        let error = serde_json::from_str::<Account>(text).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("4815"), "{shown}");
+        assert!(shown.contains("expected") && error.column() > 0, "{shown}");
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        let error = serde_json::from_value::<Account>(value).unwrap_err();
+        assert!(!error.to_string().contains("4815"), "{error}");
+    }
+}

@@ -5,6 +5,7 @@ extern crate alloc;
 use super::secret_box::SecretBox;
 use super::secret_string::SecretString;
 use super::secret_vec::SecretVec;
+use crate::secure::SecureError;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -120,17 +121,34 @@ impl Serializable for SecretString {
     }
 }
 
-/// The value is made where `T`'s own implementation makes it, moved in, and wiped there.
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for SecretBox<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        SecretBox::try_new(T::deserialize(deserializer)?).map_err(Error::custom)
+/// Why a secret could not be read: that there is no memory, or that it cannot be read. The format's
+/// own error is not passed on: those for a value of the wrong kind quote it, and errors go to logs.
+fn unread<E: Error>(expected: &str, refused: Option<SecureError>) -> E {
+    match refused {
+        Some(error) => E::custom(error),
+        None => E::custom(format_args!(
+            "a secret cannot be read (it is not shown), expected {expected}"
+        )),
     }
 }
 
-/// Each element goes straight into secret memory.
+/// The value is made where `T`'s own implementation makes it, moved in, and wiped there. An error
+/// does not tell what was found instead.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for SecretBox<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = T::deserialize(deserializer);
+        let value = value.map_err(|_| unread(core::any::type_name::<T>(), None))?;
+        SecretBox::try_new(value).map_err(Error::custom)
+    }
+}
+
+/// Each element goes straight into secret memory. An error does not tell what was found instead.
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for SecretVec<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Elements(PhantomData))
+        let mut refused = None;
+        let elements = Elements { refused: &mut refused, of: PhantomData };
+        let made = deserializer.deserialize_seq(elements);
+        made.map_err(|_| unread("a sequence of its elements", refused))
     }
 }
 
@@ -141,10 +159,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for SecretBox<[T]> {
     }
 }
 
-/// Copied from what the format has read; a `String` that it hands over is wiped.
+/// Copied from what the format has read; a `String` that it hands over is wiped. An error does not
+/// tell what was found instead.
 impl<'de> Deserialize<'de> for SecretString {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text)
+        let mut refused = None;
+        let made = deserializer.deserialize_str(Text { refused: &mut refused });
+        made.map_err(|_| unread("a string", refused))
     }
 }
 
@@ -155,9 +176,13 @@ impl<'de> Deserialize<'de> for SecretBox<str> {
     }
 }
 
-struct Elements<T>(PhantomData<T>);
+struct Elements<'a, T> {
+    /// Why secret memory was not to be had.
+    refused: &'a mut Option<SecureError>,
+    of: PhantomData<T>,
+}
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<'_, T> {
     type Value = SecretVec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,15 +192,18 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<SecretVec<T>, A::Error> {
         let mut values = SecretVec::new();
         while let Some(value) = sequence.next_element()? {
-            values.try_push(value).map_err(A::Error::custom)?;
+            values.try_push(value).map_err(|error| keep(self.refused, error))?;
         }
         Ok(values)
     }
 }
 
-struct Text;
+struct Text<'a> {
+    /// Why secret memory was not to be had.
+    refused: &'a mut Option<SecureError>,
+}
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for Text<'_> {
     type Value = SecretString;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,11 +211,11 @@ impl Visitor<'_> for Text {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<SecretString, E> {
-        text.parse().map_err(E::custom)
+        text.parse().map_err(|error| keep(self.refused, error))
     }
 
     fn visit_string<E: Error>(self, text: String) -> Result<SecretString, E> {
-        SecretString::try_from_string(text).map_err(E::custom)
+        SecretString::try_from_string(text).map_err(|error| keep(self.refused, error))
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<SecretString, E> {
@@ -195,7 +223,13 @@ impl Visitor<'_> for Text {
     }
 
     fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<SecretString, E> {
-        let bytes = SecretVec::try_from_vec(bytes).map_err(E::custom)?;
+        let bytes = SecretVec::try_from_vec(bytes).map_err(|error| keep(self.refused, error))?;
         SecretString::from_utf8(bytes).map_err(E::custom)
     }
+}
+
+/// Notes the error for [`unread`].
+fn keep<E: Error>(refused: &mut Option<SecureError>, error: SecureError) -> E {
+    *refused = Some(error);
+    E::custom(error)
 }

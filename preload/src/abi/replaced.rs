@@ -183,9 +183,10 @@ unsafe fn look() -> u32 {
     const PLTRELSZ: usize = 2;
     const SYMTAB: usize = 6;
     const JMPREL: usize = 23;
-    // SAFETY: the section ends with tag 0. Tables are in the image, at addresses that glibc has
-    // relocated and musl has not; symbols and slots are where the linker's entries say, and the
-    // loader writes to slots no more.
+    // SAFETY: `casemate_image` and the forms are words that the loader has relocated. The dynamic
+    // section ends with tag 0. The tables are in the image and aligned, at addresses that glibc has
+    // relocated and musl has not; the size is theirs, symbols and slots are where their entries say,
+    // and the loader writes to slots no more. All of it stays mapped, and readable.
     unsafe {
         let base = casemate_image.start;
         let (mut slots, mut bytes, mut symbols) = (base, 0, base);

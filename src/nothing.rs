@@ -196,7 +196,7 @@ mod tests {
     fn extent(len: usize) -> Extent {
         // Anywhere: found free by trying; the tests of one process ask for different places.
         static PLACE: AtomicUsize = AtomicUsize::new(0x3000_0000_0000);
-        let map = 4 * Linux::page_size();
+        let map = Extent::map_bytes(len).next_multiple_of(Linux::page_size());
         let start = (1..1000)
             .map(|_| PLACE.fetch_add(0x1234_5000, Relaxed))
             .find(|&at| {

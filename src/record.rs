@@ -117,7 +117,7 @@ impl Record {
     #[inline(always)]
     pub const fn is_in(self, manner: Manner, align: bool) -> bool {
         if align {
-            (self.0 & SHAPE & !SLACK) as u64 == manner.0
+            (self.0 & SHAPE & !SLACK) as u64 == manner.0 && !self.is_far()
         } else {
             (self.0 as u64 ^ manner.0) & (3 << 18) == 0
         }
@@ -209,6 +209,7 @@ impl Record {
     }
 
     /// Whether the alignment is above 2^14.
+    #[inline(always)]
     const fn is_far(self) -> bool {
         self.0 & SLACK > BEYOND
     }

@@ -133,10 +133,7 @@ impl<O: Os, P: Policy> Heap<'_, O, P> {
         // SAFETY: the slot is free, in the active group of a heap that the caller is inside of,
         // and the group's slab is open.
         let memory = unsafe { SlotMemory::new(at, size) };
-        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE))
-            && bin.fresh.load(Relaxed) == 0
-            && !memory.is_zero(self.plan().features.avx2)
-        {
+        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE)) && !self.is_clean(bin, memory, size) {
             return Err(fail(Kind::WriteAfterFree));
         }
         if P::SET.has(Set::CANARY) && region.has_canary() {

@@ -39,13 +39,26 @@ impl Phase {
     }
 }
 
+/// What is known of slots that are about to be handed out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Fresh {
+    /// Used before: what is not zero was written by who had freed them.
+    Used = 0,
+    /// Never used, and zero. To look would fault each of their pages twice.
+    Never = 1,
+    /// Used before, but their slab was closed and opened again since: most of their pages are not
+    /// there yet, and are made by a write before they are looked at.
+    Reopened = 2,
+}
+
 /// See the module. All fields belong to the heap's owner; others read them for statistics.
 #[repr(C, align(64))]
 pub struct Bin {
     // First line: what every allocation and free touches.
     /// Slots left in the magazine.
     pub count: AtomicU32,
-    /// Nonzero: the magazine's slots were never used and are zero.
+    /// What is known of the magazine's slots, a [`Fresh`].
     pub fresh: AtomicU32,
     /// Address of the active group's metadata; 0 for none.
     pub group: AtomicUsize,

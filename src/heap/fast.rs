@@ -9,7 +9,7 @@
 
 #![expect(unsafe_code, reason = "addresses metadata without bounds checks")]
 
-use super::bin::Bin;
+use super::bin::{Bin, Fresh};
 use super::thread_heap::ThreadHeap;
 use super::{Claim, Heap, Request};
 use crate::bitmap::bit;
@@ -95,10 +95,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let shape = Record::shape(slack, request.align.trailing_zeros(), request.origin);
         // SAFETY: a slot of the active group, whose slab is open, and in the magazine: free.
         let memory = unsafe { SlotMemory::new(at, size) };
-        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE))
-            && bin.fresh.load(Relaxed) == 0
-            && !memory.is_zero(self.plan().features.avx2)
-        {
+        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE)) && !self.is_clean(bin, memory, size) {
             return None;
         }
         // SAFETY: magazines hold slots of their group only.
@@ -117,6 +114,18 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
             line += LINE;
         }
         NonNull::new(pointer(at))
+    }
+
+    /// Whether a slot of the magazine is as it was left when it was freed, or was never used.
+    #[inline(always)]
+    pub(super) fn is_clean(&self, bin: &Bin, memory: SlotMemory, size: usize) -> bool {
+        let fresh = bin.fresh.load(Relaxed);
+        let page = 1 << self.plan().page_shift;
+        // The pages of smaller ones were touched with their group.
+        if fresh == Fresh::Reopened as u32 && size > page {
+            memory.touch(page);
+        }
+        fresh == Fresh::Never as u32 || memory.is_zero(self.plan().features.avx2)
     }
 
     /// Frees an object of a group that the calling thread owns.

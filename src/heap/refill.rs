@@ -1,8 +1,8 @@
 //! Layer: heap. Filling an empty magazine: taking up a group, growing.
 
-#![expect(unsafe_code, reason = "reads the canaries of live slots")]
+#![expect(unsafe_code, reason = "reads the canaries of live slots, touches free ones")]
 
-use super::bin::{Bin, Phase};
+use super::bin::{Bin, Fresh, Phase};
 use super::patience::quarantine;
 use super::reuse::Look;
 use super::slabs::Spares;
@@ -13,7 +13,7 @@ use crate::geometry::{GroupId, Region, SlabId};
 use crate::os::Os;
 use crate::policy::{Policy, Set};
 use crate::slab::group::Group;
-use crate::slab::memory::tail_word;
+use crate::slab::memory::{SlotMemory, tail_word};
 use crate::slab::meta::{Link, OPEN, group, group_meta, header};
 use crate::violation::{Kind, Place, Violation};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -209,13 +209,33 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         group.own.until.store(NEVER, Relaxed);
         group.own.phase.store(Phase::Active as u32, Relaxed);
         group.others.owner.store(entry.heap.index.load(Relaxed), Release);
-        let unused = matches!(source, Source::Fresh | Source::Recommitted);
-        view.bin.fresh.store(u32::from(unused), Relaxed);
+        let fresh = match source {
+            Source::Recommitted => Fresh::Never,
+            // A slab that was given back and opened again: who was freed there may write to it.
+            Source::Fresh if group.was_used() => {
+                self.touch(view, at, base);
+                Fresh::Reopened
+            }
+            Source::Fresh => Fresh::Never,
+            _ => Fresh::Used,
+        };
+        view.bin.fresh.store(fresh as u32, Relaxed);
         view.bin.group.store(group_meta(view.region, slab, at), Relaxed);
         view.bin.base.store(base, Relaxed);
         view.bin.active.store(id.0 + 1, Relaxed);
         view.bin.load::<O, P>(set, entry.random());
         Ok(())
+    }
+
+    /// Has the kernel make the pages of a group of slots up to a page, all free: a look at them would
+    /// fault each in once, and its object once more.
+    fn touch(&self, view: &View<'f>, at: usize, base: usize) {
+        let (page, slot) = (1 << self.plan().page_shift, view.region.shape.slot as usize);
+        if slot <= page && P::SET.has(Set::REUSE_CHECK.and(Set::WIPE)) {
+            // SAFETY: slots of this group, which are free, in an open slab of this heap's.
+            let slots = unsafe { SlotMemory::new(base, view.region.shape.slots_of(at) * slot) };
+            slots.touch(page);
+        }
     }
 
     /// Every live canary of a group: damage to an object that is never freed is found here.

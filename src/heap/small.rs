@@ -15,7 +15,7 @@
 
 #![expect(unsafe_code, reason = "addresses metadata without bounds checks")]
 
-use super::bin::Bin;
+use super::bin::{Bin, Fresh};
 use super::fast::{Freed, LINE, prefetch};
 use super::thread_heap::{Entry, ThreadHeap};
 use super::{Heap, Plan};
@@ -177,11 +177,14 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         let at = base + slot * LEN;
         // SAFETY: a slot of the active group, whose slab is open, and in the magazine: free.
         let memory = unsafe { SlotMemory::new(at, LEN) };
-        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE))
-            && bin.fresh.load(Relaxed) == 0
-            && !memory.is_zero_of::<LEN>(plan.features.avx2)
-        {
-            return None;
+        if P::SET.has(Set::REUSE_CHECK.and(Set::WIPE)) {
+            let fresh = bin.fresh.load(Relaxed);
+            if LEN > 1 << PAGE_SHIFT && fresh == Fresh::Reopened as u32 {
+                memory.touch(1 << PAGE_SHIFT);
+            }
+            if fresh != Fresh::Never as u32 && !memory.is_zero_of::<LEN>(plan.features.avx2) {
+                return None;
+            }
         }
         // SAFETY: while the magazine holds slots, `bin.group` is the metadata of their group, and
         // it holds slots of their group only.

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "reads slot memory")]
 
-use super::bin::Phase;
+use super::bin::{Fresh, Phase};
 use super::list::List;
 use super::refill::{View, all_groups, bit64};
 use super::shared::GUESTS;
@@ -219,7 +219,7 @@ impl<'f, O: Os, P: Policy> Heap<'f, O, P> {
         if active {
             expect(view, view.bin.active() == Some(view.region.group_id(slab, at)))?;
             expect(view, view.bin.loaded() & live == 0)?;
-            if view.bin.fresh.load(Relaxed) != 0 {
+            if view.bin.fresh.load(Relaxed) == Fresh::Never as u32 {
                 fresh = view.bin.loaded();
             }
         }

@@ -310,6 +310,11 @@ impl<'m> Group<'m> {
         Ok(done)
     }
 
+    /// Whether a slot of it was ever handed out, in this or an earlier use of its slab.
+    pub fn was_used(&self) -> bool {
+        self.records.iter().any(|record| Record::from_bits(record.load(Relaxed)).was_used())
+    }
+
     /// Owner: whether the group can leave its heap: no slot in use, none on its way.
     pub fn is_quiet(&self) -> bool {
         // A read-modify-write, so that a claim which comes later sees the owner's last store to

@@ -30,20 +30,26 @@ pub fn fill(at: usize, len: usize, value: u8) {
     (at..at + len).for_each(|at| write(at, value));
 }
 
-/// The first of these bytes that cannot be read, found out by the kernel and without a fault.
+/// The first of these bytes that cannot be read.
 pub fn first_unreadable(mut all: impl Iterator<Item = usize>) -> Option<usize> {
+    let is_readable = readable();
+    all.find(|&at| !is_readable(at))
+}
+
+/// Tells whether a byte can be read: found out by the kernel and without a fault.
+pub fn readable() -> impl Fn(usize) -> bool {
     let mut ends = [0; 2];
     // SAFETY: two descriptors for the call to fill in.
     assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
-    all.find(|&at| {
+    move |at| {
         let mut back = 0u8;
         // SAFETY: the kernel reads the byte, and answers EFAULT where a load would fault; what it
         // took is drained into a local.
         unsafe {
             let written = libc::write(ends[1], with_exposed_provenance_mut(at), 1);
-            written != 1 || libc::read(ends[0], (&raw mut back).cast(), 1) != 1
+            written == 1 && libc::read(ends[0], (&raw mut back).cast(), 1) == 1
         }
-    })
+    }
 }
 
 /// The middle of a mapping that is not the heap's.

@@ -2,18 +2,20 @@
 
 use crate::child::leave;
 use crate::matrix::{self, Case};
-use crate::memory::{damage, write};
+use crate::memory::{self, damage, write};
 use crate::purged;
 use crate::scene::Scene;
 use crate::setting::{Environment, Role, Setting, Target, layout};
 use crate::verdict::{End, Exit};
 use casemate::interface::Interface;
 use casemate::{Kind, Place};
+use std::collections::HashSet;
 
 pub const CASES: &[Case] = &[
     Case { name: "stale write, found at reuse", run: |scene| stale(scene, 0), end: at_reuse },
     Case { name: "stale write at the slot's end", run: stale_tail, end: at_reuse },
     Case { name: "stale write, in a slab that stays open", run: unguarded, end: without_guards },
+    Case { name: "stale write, in a slab opened again", run: reopened, end: opened_again },
     Case { name: "stale write, found at purge", run: at_purge, end: at_give_back },
 ];
 
@@ -68,6 +70,36 @@ fn unguarded(scene: &Scene) {
     }
     last.iter().for_each(|&at| write(at + 100, 1));
     scene.here.take_many(layout, 300);
+}
+
+fn opened_again(setting: &Setting) -> Option<End> {
+    let here = setting.target.has_neighbours() && setting.role == Role::Owner;
+    here.then_some(End::Line(Kind::WriteAfterFree, setting.target.place()))
+}
+
+/// The slab was given back after it was looked at, and serves again: what was freed there before has
+/// not been handed out yet, and may be written to.
+fn reopened(scene: &Scene) {
+    let layout = scene.target.snug();
+    let all = purged::empty_slabs(scene, |_| {});
+    let is_readable = memory::readable();
+    // Some of them: each is asked for by two system calls.
+    let mut closed: Vec<_> = all.iter().step_by(all.len() / 2000 + 1).copied().collect();
+    closed.retain(|&at| !is_readable(at));
+    let mut taken = HashSet::new();
+    let stale = loop {
+        if closed.is_empty() || taken.len() > all.len() {
+            leave(Exit::SetUp);
+        }
+        taken.extend(scene.here.take_many(layout, 50));
+        let stale = closed.iter().filter(|at| is_readable(**at) && !taken.contains(*at));
+        let stale: Vec<_> = stale.collect();
+        if !stale.is_empty() {
+            break stale;
+        }
+    };
+    stale.into_iter().for_each(|&at| damage(at));
+    scene.here.take_many(layout, all.len());
 }
 
 /// One byte written to a freed object, which comes up again in the course of correct use.
